@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * /dev/flexserve: what the agent asks of the driver. One open file is one client; closing it cancels its request and
+ * gives back what is its own. Weights stay cached in secure memory between requests and clients, until Linux recalls
+ * them or the last one drops the model.
+ *
+ * Errors: ENOMEM (no pages, or the prompt met memory pressure), EBUSY, EINVAL, ENODEV (the monitor does not answer or
+ * speaks another ABI), EKEYREJECTED (the payload refuses the model or the prompt; `reason` says why), ECANCELED,
+ * EIO (the secure world panicked), ETIMEDOUT (its heartbeat stopped).
+ */
+#ifndef FLEXKIT_UAPI_H
+#define FLEXKIT_UAPI_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define FLEX_MODE_FLEXSERVE 0
+#define FLEX_MODE_STRAWMAN 1
+
+struct flex_ioc_info {
+	__u32 abi;                /* major << 16 | minor */
+	__u32 protection;         /* FLEX_PROTECT_* */
+	__u8 monitor_id[16];
+	__u8 payload_id[16];
+	__u64 slots, quota_pages;
+	__u64 secure_pages;       /* now */
+	__u64 recallable_pages;   /* now: secure and unpinned */
+	__u32 monitor_debug, payload_debug;
+};
+
+/*
+ * Open a model: `fd` is a regular file, read by the driver with direct I/O into the pages that it donates. Models are
+ * known by device, inode, size and modification time; opening one that is cached costs no read. A strawman loads the
+ * whole model in every GENERATE and releases all of it after.
+ */
+struct flex_ioc_model {
+	__s32 fd;
+	__u32 mode;               /* FLEX_MODE_* */
+	__u32 model;              /* out: handle for this file */
+	__u32 max_context;        /* out, flexserve; 0 for a strawman until it has run */
+	__u64 bytes;              /* out */
+	__u64 resident_pages;     /* out: already secure */
+	char reason[160];         /* out: why EKEYREJECTED */
+};
+
+/* Ticks of the board's counter (CNTVCT_EL0). Exposed time: what nothing else covered. busy: summed over the work. */
+struct flex_breakdown {
+	__u64 submitted, first_token, finished; /* absolute */
+	__u64 allocate, read, donate, decrypt, prefill, switch_; /* exposed, up to the first token; they sum to it */
+	__u64 allocate_busy, read_busy, donate_busy, decrypt_busy, prefill_busy, switch_busy;
+	__u64 switches;           /* entries into the payload up to the end */
+	__u64 loaded_pages;       /* read and donated for this request */
+};
+
+/* Run one prompt. Returns at once; tokens come by read() as struct flex_event. One request per client at a time. */
+struct flex_ioc_generate {
+	__u32 model;
+	__u32 threads;            /* secure threads, each on a kernel thread of its own */
+	__u32 context;            /* tokens of KV cache to hold */
+	__u32 n_predict;
+	__u32 flags;              /* FLEX_GENERATE_* of payload.h */
+	__u32 prompt_bytes;
+	__u64 prompt;             /* user pointer, UTF-8 */
+};
+
+#define FLEX_EVENT_TOKEN 1
+#define FLEX_EVENT_DONE 2   /* value: FLEX_FINISH_*; result() has the breakdown */
+#define FLEX_EVENT_ERROR 3  /* value: a negative errno */
+
+struct flex_event {
+	__u32 type;
+	__s32 value;              /* token id, finish or errno */
+	__u64 ticks;              /* board counter when the driver had it */
+	__u32 bytes;
+	__u8 text[44];
+};
+
+struct flex_ioc_result {
+	struct flex_breakdown breakdown;
+	__u64 prefill_ticks, decode_ticks; /* the payload's own */
+	__u32 prompt_tokens, tokens;
+	__s32 error;              /* 0 or a negative errno */
+	__s32 flex_error;         /* FLEX_E_* behind it */
+	__u64 prompt_ids;         /* in: user pointer to room for prompt_ids_max __s32, or 0 */
+	__u32 prompt_ids_max;
+	__u32 reserved;
+	char reason[160];
+};
+
+/* Take pages back now, last slots first, as the shrinker would. For tests and benchmarks. */
+struct flex_ioc_recall {
+	__u64 pages;              /* in: wanted; out: taken */
+	__u64 ticks;              /* out: board counter, the calls alone */
+};
+
+struct flex_ioc_stats {
+	__u64 monitor[16];        /* FLEX_STAT_* */
+	__u64 donated, recalled, recall_pinned, shrinker_calls, shrinker_pages, preemptions, migrations, reloads;
+};
+
+struct flex_ioc_panic {
+	__u8 record[256];         /* struct flex_panic; all zero when there is none */
+};
+
+#define FLEX_IOC_INFO _IOR('F', 1, struct flex_ioc_info)
+#define FLEX_IOC_MODEL _IOWR('F', 2, struct flex_ioc_model)
+#define FLEX_IOC_MODEL_DROP _IOW('F', 3, __u32) /* forget the cached weights; EBUSY while in use */
+#define FLEX_IOC_GENERATE _IOW('F', 4, struct flex_ioc_generate)
+#define FLEX_IOC_RESULT _IOWR('F', 5, struct flex_ioc_result)
+#define FLEX_IOC_CANCEL _IO('F', 6)
+#define FLEX_IOC_RECALL _IOWR('F', 7, struct flex_ioc_recall)
+#define FLEX_IOC_STATS _IOR('F', 8, struct flex_ioc_stats)
+#define FLEX_IOC_PANIC _IOR('F', 9, struct flex_ioc_panic)
+#define FLEX_IOC_PROTECT _IOW('F', 10, __u32)  /* CAP_SYS_ADMIN: FLEX_PROTECT_*; EBUSY while anything is secure */
+#define FLEX_IOC_DRILL _IOW('F', 11, __u32)    /* CAP_SYS_ADMIN: FLEX_DRILL_* */
+
+#endif /* FLEXKIT_UAPI_H */

@@ -1,0 +1,71 @@
+"""The board file as a C header: ``python -m flexkit.boards.header boards/qemu-virt.toml > flex_board.h``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from flexkit.boards.load import load_file, mailbox_bytes
+from flexkit.boards.schema import Board
+from flexkit.errors import FlexError
+
+_TOP = """\
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Generated from boards/{name}.toml by flexkit.boards.header: edit that file. */
+#ifndef FLEX_BOARD_H
+#define FLEX_BOARD_H
+
+#if defined(__ASSEMBLER__) || defined(__LINKER__)
+#define FLEX_BOARD_U(x) x
+#else
+#define FLEX_BOARD_U(x) x##ULL
+#endif
+"""
+
+
+def render(board: Board) -> str:
+    """The header's text. Addresses and sizes are unsigned 64-bit in C and bare numbers in assembler."""
+    memory, monitor = board.memory, board.monitor
+    comm_base = memory.region("shared").base + monitor.mailboxes * mailbox_bytes()
+    lines = [_TOP.format(name=board.name)]
+    wide = [("DRAM_BASE", memory.dram_base), ("DRAM_SIZE", memory.dram_size), ("CMA_BYTES", memory.cma_bytes)]
+    for region in memory.regions:
+        name = region.name.upper().replace("-", "_")
+        wide += [(f"{name}_BASE", region.base), (f"{name}_SIZE", region.size)]
+    wide += [("COMM_BASE", comm_base), ("COMM_SIZE", board.payload.comm_bytes)]
+    if board.smmu is not None:
+        wide.append(("SMMU_BASE", board.smmu.base))
+    lines += [f"#define FLEX_BOARD_{name} FLEX_BOARD_U({value:#x})" for name, value in wide]
+    plain = [
+        ("IPA_BITS", memory.ipa_bits),
+        ("CORES", board.cpu.cores),
+        ("COUNTER_HZ", board.cpu.counter_hz),
+        ("SLOTS", monitor.slots),
+        ("PIN_QUOTA", monitor.pin_quota),
+        ("MAILBOXES", monitor.mailboxes),
+        ("SCRUB_CHUNK", monitor.scrub_chunk),
+        ("PAYLOAD_THREADS", board.payload.threads),
+    ]
+    if board.smmu is not None:
+        plain.append(("SMMU_STREAM_BITS", board.smmu.stream_bits))
+    lines += ["", *(f"#define FLEX_BOARD_{name} {value}" for name, value in plain), ""]
+    devices = [f"{{ FLEX_BOARD_U({each.base:#x}), FLEX_BOARD_U({each.size:#x}) }}" for each in memory.devices]
+    lines += ["/* MMIO of the normal world: base, size */", "#define FLEX_BOARD_DEVICES \\"]
+    lines += ["\t" + ", \\\n\t".join(devices), "", "#endif /* FLEX_BOARD_H */", ""]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -m flexkit.boards.header BOARD.toml", file=sys.stderr)
+        return 2
+    try:
+        sys.stdout.write(render(load_file(Path(arguments[0]))))
+    except FlexError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

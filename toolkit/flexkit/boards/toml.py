@@ -1,0 +1,146 @@
+"""Strict TOML: a file becomes dataclasses, or one error that names the file, the line and the key."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from flexkit.errors import BadInput
+
+T = TypeVar("T")
+KeyPath = tuple[str | int, ...]
+
+_HEADER = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\" ]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_-]+|\"[^\"]*\")\s*=")
+_AT_LINE = re.compile(r"^(.*) \(at line (\d+), column \d+\)$")
+
+
+def _lines(text: str) -> Iterator[tuple[KeyPath, int]]:
+    """Each table header and key of a TOML text with its line, counted from 1.
+
+    Good for the flat style of board files (one key a line); keys inside inline tables get their parent's line.
+    """
+    table: KeyPath = ()
+    counts: dict[KeyPath, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        header = _HEADER.match(line)
+        if header:
+            table = _table_path(header.group(2), header.group(1) == "[[", counts)
+            yield table, number
+            continue
+        key = _KEY.match(line)
+        if key:
+            yield (*table, key.group(1).strip('"')), number
+
+
+def _table_path(dotted: str, array: bool, counts: dict[KeyPath, int]) -> KeyPath:
+    """The path that a header opens. An array's parent index is the last one opened."""
+    path: KeyPath = ()
+    words = [word.strip().strip('"') for word in dotted.split(".")]
+    for position, word in enumerate(words):
+        path = (*path, word)
+        if array and position == len(words) - 1:
+            counts[path] = counts.get(path, -1) + 1
+            path = (*path, counts[path])
+        elif path in counts:
+            path = (*path, counts[path])
+    return path
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed TOML file that knows on which line each of its keys stands."""
+
+    path: Path
+    data: Mapping[str, Any]
+    lines: Mapping[KeyPath, int]
+
+    def line(self, where: KeyPath) -> int:
+        """The line of a key, or of the nearest table around it."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        return self.lines.get(where, 1)
+
+    def error(self, where: KeyPath, message: str) -> BadInput:
+        return BadInput(f"{self.path}:{self.line(where)}: {message}")
+
+
+def read(path: Path) -> Document:
+    """Parse a file; BadInput with file and line if it is not TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}:1: is not UTF-8 text") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = _AT_LINE.match(str(error))
+        last = text.count("\n") + 1
+        line, what = (int(found.group(2)), found.group(1)) if found else (last, str(error))
+        raise BadInput(f"{path}:{line}: is not valid TOML: {what}") from None
+    return Document(path, data, dict(_lines(text)))
+
+
+def decode(document: Document, into: type[T], value: Any | None = None, where: KeyPath = ()) -> T:
+    """Turn a table of the document into a dataclass: every key known, every value of the declared type."""
+    table = document.data if value is None else value
+    if not isinstance(table, Mapping):
+        raise document.error(where, f"{_show(where)} must be a table")
+    hints = get_type_hints(into)
+    fields = {str(item.metadata.get("key", item.name)): item for item in dataclasses.fields(into)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in fields:
+            near = get_close_matches(key, fields, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"
+            raise document.error((*where, key), f"unknown key {key!r} in {_show(where)}{hint}")
+    values: dict[str, Any] = {}
+    for key, item in fields.items():
+        if key in table:
+            values[item.name] = _value(document, hints[item.name], table[key], (*where, key))
+        elif item.default is dataclasses.MISSING:
+            raise document.error(where, f"{_show(where)} lacks the key {key!r}")
+    return into(**values)
+
+
+def _value(document: Document, kind: Any, value: Any, where: KeyPath) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _value(document, next(each for each in arguments if each is not type(None)), value, where)
+    if origin is Literal:
+        if value not in arguments:
+            allowed = ", ".join(repr(each) for each in arguments)
+            raise document.error(where, f"{_show(where)} is {value!r}; it must be one of {allowed}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise document.error(where, f"{_show(where)} must be a list")
+        return tuple(_value(document, arguments[0], each, (*where, index)) for index, each in enumerate(value))
+    if dataclasses.is_dataclass(kind):
+        return decode(document, kind, value, where)  # type: ignore[arg-type]
+    return _scalar(document, kind, value, where)
+
+
+def _scalar(document: Document, kind: type, value: Any, where: KeyPath) -> Any:
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        words = {int: "a whole number", str: "a string", bool: "true or false", float: "a number"}
+        raise document.error(where, f"{_show(where)} must be {words[kind]}, not {value!r}")
+    if isinstance(value, (int, float)) and value < 0:
+        raise document.error(where, f"{_show(where)} must not be negative")
+    return value
+
+
+def _show(where: KeyPath) -> str:
+    """A key path as people write it: memory.region[2].base."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    return text or "the file"

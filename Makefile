@@ -1,0 +1,41 @@
+# FlexKit. `make bench` on a bare Debian 12 or 13 does everything; `make test` is what CI runs.
+FLEXKIT := .venv/bin/flexkit
+PYTHON := .venv/bin/python
+BOARD ?= qemu-virt
+REPORT := reports/tests
+PYTEST := $(PYTHON) -m pytest --html=$(REPORT)/index.html --self-contained-html --junitxml=$(REPORT)/junit.xml
+
+.PHONY: help setup build bench test lint nightly clean
+help:
+	@echo 'make setup    install what is missing on this machine, and flexkit into .venv'
+	@echo 'make bench    build, flash the emulated board, measure: reports/latest/index.html'
+	@echo 'make test     everything that CI runs: reports/tests/index.html'
+	@echo 'make lint     ruff, mypy, clang-format'
+	@echo 'make nightly  soaks, long fuzzing, the oracle'
+	@echo 'make clean    remove what this checkout made (the cache: flexkit cache prune)'
+
+setup:
+	@toolkit/setup.sh
+
+build: setup
+	$(FLEXKIT) build -b $(BOARD)
+
+bench: setup
+	$(FLEXKIT) build -b $(BOARD)
+	$(FLEXKIT) flash -b $(BOARD)
+	$(FLEXKIT) bench -b $(BOARD) --suite quick -o reports/latest
+
+# One pytest run, quick tests first, so that one report holds everything.
+test: setup
+	@mkdir -p $(REPORT)
+	$(PYTEST) tests/unit tests/firmware tests/system
+
+lint: setup
+	$(PYTHON) -m pytest -q tests/unit/project/test_lint.py
+
+nightly: setup
+	@mkdir -p $(REPORT)
+	FLEXKIT_NIGHTLY=1 $(PYTEST) tests
+
+clean:
+	rm -rf build dist reports/latest reports/runs reports/tests .pytest_cache .mypy_cache .ruff_cache

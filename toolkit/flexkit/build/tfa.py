@@ -1,0 +1,86 @@
+"""TF-A: BL1, BL2 and BL31. The flex flavour carries the monitor and the payload's dispatcher in BL31."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexkit.boards import Board
+from flexkit.build import tools
+from flexkit.build.sources import Source
+from flexkit.build.store import copy_tree
+from flexkit.deadline import Deadline
+from flexkit.errors import BuildError
+from flexkit.proc import run
+
+BOOT_LOADERS = ("bl1.bin", "bl2.bin", "bl31.bin")
+_STOCK_PATCHES = "0001-*.patch"  # BL33 from a FIP of its own: both flavours lie on the medium alike
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What the flex flavour adds to TF-A. ``firmware``: a folder laid out as firmware/; ``header``: flex_board.h's."""
+
+    firmware: Path
+    header: Path
+    build_id: str
+    debug: bool
+
+
+def build(
+    folder: Path, source: Source, board: Board, patches: Path, monitor: Monitor | None, deadline: Deadline
+) -> None:
+    """Make the boot loaders and fiptool into ``folder``. ``patches`` is firmware/tf-a."""
+    tree, log, out = folder / "tf-a", folder / "build.log", folder / "out"
+    unpack(source, tree, deadline)
+    pattern = "*.patch" if monitor else _STOCK_PATCHES
+    tools.patch(tree, list((patches / "patches").glob(pattern)), deadline)
+    words = [*_words(board), f"BUILD_BASE={out}", *(_monitor_words(monitor) if monitor else [])]
+    tools.make(tree, [*words, "bl1", "bl2", "bl31", "fiptool"], deadline, log=log)
+    for name in BOOT_LOADERS:
+        shutil.copyfile(out / "qemu/release" / name, folder / name)
+    shutil.copy2(tree / "tools/fiptool/fiptool", folder / "fiptool")
+    if monitor:
+        shutil.copyfile(out / "qemu/release/bl31/bl31.elf", folder / "bl31.elf")
+    shutil.rmtree(tree)
+    shutil.rmtree(out)
+
+
+def unpack(source: Source, tree: Path, deadline: Deadline) -> None:
+    """TF-A's source into ``tree``."""
+    tree.mkdir()
+    if source.path.is_dir():
+        copy_tree(source.path, tree, deadline)
+        return
+    run(["tar", "-xf", source.path, "--strip-components=1", "-C", tree], deadline, error=BuildError)
+
+
+def _words(board: Board) -> list[str]:
+    """Common to both flavours. Nothing of the machine or the day gets into the binaries."""
+    return [
+        f"CROSS_COMPILE={tools.CROSS}",
+        "PLAT=qemu",
+        "QEMU_USE_GIC_DRIVER=QEMU_GICV3",
+        "ARM_LINUX_KERNEL_AS_BL33=1",
+        f"QEMU_BL33_FIP_BASE={board.medium('pflash').region('kernel').offset:#x}",
+        "BUILD_STRING=flexkit",
+        'BUILD_MESSAGE_TIMESTAMP="\\"reproducible\\""',
+    ]
+
+
+def _monitor_words(monitor: Monitor) -> list[str]:
+    return [
+        "SPD=flexd",
+        "INIT_UNUSED_NS_EL2=1",
+        f"FLEXKIT_DIR={monitor.firmware}",
+        f"FLEXKIT_BOARD_H={monitor.header}",
+        f"FLEX_BUILD_ID_HEX={monitor.build_id}",
+        *(["FLEX_DEBUG=1"] if monitor.debug else []),
+    ]
+
+
+def fip(tool: Path, images: dict[str, Path], target: Path, deadline: Deadline) -> None:
+    """Pack images into a FIP: fiptool's option name ("tb-fw") -> file."""
+    words = [word for name, path in images.items() for word in (f"--{name}", str(path))]
+    run([tool, "create", *words, target], deadline, error=BuildError)

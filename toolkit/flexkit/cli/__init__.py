@@ -1,0 +1,1 @@
+"""The command line. Each module here exposes its click commands in a list ``COMMANDS``; main.py finds them."""

@@ -1,0 +1,124 @@
+"""What every command shares: the time limit, the board, ``--json``, and progress on standard error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ParamSpec, TextIO, TypeVar
+
+import click
+
+from flexkit.deadline import Deadline
+from flexkit.events import Bus, Event, Phase
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_WORTH_TELLING_SECONDS = 1.0
+
+
+@dataclass
+class Progress:
+    """Prints steps to a stream: one line as each begins, one when it was long or failed, notes when ``verbose``."""
+
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    verbose: int = 0
+    _open_line: bool = False
+
+    def __call__(self, event: Event) -> None:
+        if event.phase is Phase.BEGIN:
+            self._line(f"{event.step}{': ' + event.detail if event.detail else ''}")
+        elif event.phase is Phase.PROGRESS:
+            self._counter(event)
+        elif event.phase is Phase.NOTE:
+            if self.verbose:
+                self._line(f"  {event.step}: {event.detail}")
+        elif event.error is not None:
+            self._line(f"  {event.step}: failed after {event.seconds:.1f} s")
+        elif event.seconds >= _WORTH_TELLING_SECONDS:
+            self._line(f"  {event.step}: {event.seconds:.1f} s")
+
+    def _line(self, text: str) -> None:
+        if self._open_line:
+            self.stream.write("\n")
+            self._open_line = False
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+    def _counter(self, event: Event) -> None:
+        """A counter that rewrites its line; nothing where the stream is not a terminal."""
+        if not self.stream.isatty():
+            return
+        share = f"{100 * event.done // event.total:3d} %" if event.total else str(event.done)
+        self.stream.write(f"\r  {event.step}: {share}")
+        self.stream.flush()
+        self._open_line = True
+
+
+@dataclass
+class App:
+    """State of one invocation, in ``click.Context.obj``."""
+
+    bus: Bus
+    debug: bool = False
+    verbose: int = 0
+
+
+def bus() -> Bus:
+    """The event bus of the running command; progress on standard error is subscribed already."""
+    context = click.get_current_context(silent=True)
+    app = context.find_object(App) if context else None
+    return app.bus if app else Bus([Progress()])
+
+
+def timeout_option(seconds: float) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Add ``--timeout SECONDS`` (default ``seconds``); the command gets it as ``deadline``."""
+
+    def decorate(command: Callable[..., R]) -> Callable[..., R]:
+        @click.option(
+            "--timeout",
+            type=click.FloatRange(min=0.0, min_open=True),
+            default=seconds,
+            show_default=True,
+            metavar="SECONDS",
+            help="Give up after this long (exit code 7).",
+        )
+        @functools.wraps(command)
+        def run(*arguments: Any, timeout: float, **options: Any) -> R:
+            context = click.get_current_context(silent=True)
+            what = context.info_name if context and context.info_name else command.__name__
+            return command(*arguments, deadline=Deadline(timeout, what), **options)
+
+        return run
+
+    return decorate
+
+
+def board_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Add ``-b/--board`` and ``--lab``; the command gets ``board`` (str or None) and ``lab`` (Path or None)."""
+    command = click.option(
+        "--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file."
+    )(command)
+    return click.option(
+        "-b",
+        "--board",
+        default=None,
+        metavar="BOARD",
+        help="A board of the lab, or an emulated type. [default: qemu-virt]",
+    )(command)
+
+
+def json_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Add ``--json``; the command gets ``as_json`` and ends with ``print_json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, the last on standard output.")(
+        command
+    )
+
+
+def print_json(value: object) -> None:
+    """The one compact line of ``--json``."""
+    click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))

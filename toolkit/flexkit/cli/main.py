@@ -1,0 +1,109 @@
+"""The ``flexkit`` program: finds a command's module only when the command is run, and turns failures into exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from flexkit import __version__
+from flexkit.cli.common import App, Progress
+from flexkit.errors import FlexError
+from flexkit.events import Bus
+
+# command -> (module of flexkit.cli, one line of help); so that --help and a quick command import nothing else
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("doctor", "What is missing on this machine, and the command that mends it."),
+    "boards": ("boards", "Board types and the site's boards."),
+    "build": ("build", "Build the images of a board."),
+    "flash": ("flash", "Write what was built onto a board and verify it."),
+    "state": ("board", "What a board is doing and what runs on it."),
+    "power": ("board", "Switch a board on or off."),
+    "console": ("board", "Talk to a board's serial console."),
+    "shell": ("board", "Run a command on a board."),
+    "infer": ("infer", "Run a prompt on a board."),
+    "bench": ("bench", "Measure, and leave a report."),
+    "attack": ("attack", "Mount the attacks of a compromised operating system."),
+    "report": ("report", "Show and compare reports."),
+    "models": ("models", "Models: list, inspect, make."),
+    "cache": ("cache", "What builds keep on this machine."),
+}
+
+_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"flexkit.cli.{_COMMANDS[cmd_name][0]}")
+        found: list[click.Command] = [each for each in module.COMMANDS if each.name == cmd_name]
+        return found[0] if found else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
+@click.option("-v", "--verbose", count=True, help="Say more about what is done.")
+@click.version_option(__version__, prog_name="flexkit")
+@click.pass_context
+def cli(context: click.Context, debug: bool, verbose: int) -> None:
+    """Build, flash, drive and measure FlexServe: LLM inference inside Arm TrustZone."""
+    context.obj = App(Bus([Progress(verbose=verbose)]), debug, verbose)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM and SIGHUP end a command the way Ctrl-C does: whatever it started is ended on the way out."""
+    raise SystemExit(128 + number)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code. Failures become one message on standard error."""
+    debug = "--debug" in arguments
+    try:
+        result = cli.main(arguments, prog_name="flexkit", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except FlexError as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"error: {error.message}", err=True)
+        if error.mend:
+            click.echo(f"  {error.mend}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"error: {type(error).__name__}: {error}", err=True)
+        click.echo("  this is a fault in flexkit; run it again as: flexkit --debug …", err=True)
+        return 1
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
+    sys.exit(run(sys.argv[1:]))

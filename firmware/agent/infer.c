@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "infer.h"
+
+#define THREADS_MAX 64
+
+bool flex_infer_token(const struct flex_infer *infer, uint32_t index, int32_t id, uint64_t ticks, const void *text,
+		      size_t bytes)
+{
+	static struct flex_builder builder;
+
+	flex_build(&builder, FLEX_MSG_TOKEN, infer->request);
+	flex_build_number(&builder, FLEX_TAG_ID, (uint64_t)(int64_t)id);
+	flex_build_number(&builder, FLEX_TAG_INDEX, index);
+	flex_build_number(&builder, FLEX_TAG_TICKS, ticks);
+	flex_build_bytes(&builder, FLEX_TAG_DATA, text, bytes);
+	return flex_answer_send(&builder, infer->pipe);
+}
+
+void flex_infer_part(struct flex_builder *builder, uint8_t tag, uint8_t part, uint64_t ticks)
+{
+	uint8_t bytes[9] = { part };
+
+	for (int i = 0; i < 8; i++)
+		bytes[1 + i] = (uint8_t)(ticks >> (8 * i));
+	flex_build_bytes(builder, tag, bytes, sizeof(bytes));
+}
+
+static bool take(const struct flex_message *message, struct flex_infer *infer)
+{
+	struct flex_field prompt;
+
+	infer->request = message->request;
+	infer->tokens = (uint32_t)flex_message_number(message, FLEX_TAG_TOKENS, 0);
+	infer->threads = (uint32_t)flex_message_number(message, FLEX_TAG_THREADS, 1);
+	infer->context = (uint32_t)flex_message_number(message, FLEX_TAG_CONTEXT, 0);
+	infer->mode = (uint32_t)flex_message_number(message, FLEX_TAG_MODE, FLEX_INFER_FLEXSERVE);
+	infer->flags = (uint32_t)flex_message_number(message, FLEX_TAG_FLAGS, 0);
+	if (!flex_message_text(message, FLEX_TAG_MODEL, infer->model, sizeof(infer->model)) ||
+	    !flex_message_find(message, FLEX_TAG_PROMPT, &prompt))
+		return false;
+	infer->prompt = prompt.bytes;
+	infer->prompt_bytes = prompt.count;
+	return infer->tokens >= 1 && infer->threads >= 1 && infer->threads <= THREADS_MAX &&
+	       infer->mode <= FLEX_INFER_STOCK;
+}
+
+/* 0 or an errno. */
+static int drop_page_cache(void)
+{
+	int descriptor, error = 0;
+
+	sync();
+	descriptor = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+	if (descriptor < 0)
+		return errno;
+	if (write(descriptor, "3\n", 2) != 2)
+		error = errno;
+	close(descriptor);
+	return error;
+}
+
+int flex_infer_worker(const struct flex_message *message, int pipe)
+{
+	static struct flex_infer infer;
+	int error;
+
+	infer.pipe = pipe;
+	if (!take(message, &infer))
+		return flex_answer_error(pipe, message->request, EINVAL, "INFER: a field is missing or out of range");
+	if (infer.flags & FLEX_INFER_DROP_PAGE_CACHE) {
+		error = drop_page_cache();
+		if (error)
+			return flex_answer_error(pipe, message->request, error, "page cache could not be dropped");
+	}
+	if (infer.mode == FLEX_INFER_FLEXSERVE || infer.mode == FLEX_INFER_STRAWMAN)
+		return flex_infer_secure(&infer);
+	return flex_infer_linux(&infer);
+}

@@ -1,0 +1,468 @@
+"""What a host can ask of a board, typed. Every call takes a Deadline; every failure is a flexkit error.
+
+All times are ticks of the board's own counter; ``Identity.counter_hz`` turns them into seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput, Busy, FlexError, MissingTool, TimedOut
+from flexkit.link.connection import Connection, Exchange
+from flexkit.link.protocol import Field, InferFlag, InferMode, Message, Msg, Part, Tag
+
+_CHUNK = 16384
+_CHUNKS_AHEAD = 4
+
+MODES: Mapping[str, InferMode] = {
+    "flexserve": InferMode.FLEXSERVE,
+    "strawman": InferMode.STRAWMAN,
+    "normal": InferMode.NORMAL,
+    "normal-idle": InferMode.NORMAL_IDLE,
+    "stock": InferMode.STOCK,
+}
+FINISHES = ("length", "eos")
+
+DRIVER_COUNTERS = (
+    "donated", "recalled", "recall_pinned", "shrinker_calls", "shrinker_pages", "preemptions", "migrations", "reloads",
+)  # fmt: skip
+MONITOR_COUNTERS = (
+    "donated", "recalled", "secure_pages", "tlbi", "el3_max_ticks", "el3_max_call", "faults", "switches", "panics",
+    "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations",
+)  # fmt: skip
+_MONITOR_SLOTS = 16
+_INFO = ("slots", "quota_pages", "secure_now", "recallable_now", "protection")
+
+
+class AgentError(FlexError):
+    """The board refused or failed; ``number`` is its errno."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the parts of a board say they are, at run time. Empty: that part is not there (``stock`` has no monitor)."""
+
+    agent: str
+    monitor: str
+    payload: str
+    rootfs: str
+    uname: str
+    boot_id: str
+    cores: int
+    counter_hz: int
+    ticks: int
+    debug: bool
+    protection: bool
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """A program that ended. ``status``: its exit status, 128 + signal when one ended it. ``ticks``: fork to end."""
+
+    status: int
+    out: bytes
+    err: bytes
+    ticks: int
+    timed_out: bool = False
+
+
+@dataclass(frozen=True)
+class FileStat:
+    size: int
+    mode: int
+    mtime: int
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that came. ``ticks``: when it was available on the board."""
+
+    index: int
+    id: int
+    text: bytes
+    ticks: int
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """One prompt. ``context`` 0: as much as prompt and answer need."""
+
+    model: str
+    prompt: str
+    tokens: int
+    mode: str = "flexserve"
+    threads: int = 1
+    context: int = 0
+    ignore_eos: bool = False
+    drop_page_cache: bool = False
+
+
+@dataclass(frozen=True)
+class InferResult:
+    """What a prompt gave. ``exposed`` has the parts that the mode has; they sum to first_token - submitted."""
+
+    prompt_ids: tuple[int, ...]
+    tokens: tuple[Token, ...]
+    finish: str
+    submitted: int
+    first_token: int
+    finished: int
+    exposed: Mapping[str, int]
+    busy: Mapping[str, int]
+    switches: int
+    loaded_pages: int
+    prefill_ticks: int
+    decode_ticks: int
+
+    @property
+    def text(self) -> str:
+        return b"".join(token.text for token in self.tokens).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Recalled:
+    pages: int
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Faulted:
+    size: int
+    ticks: int
+    recalled_pages: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of driver and monitor; all empty without a driver."""
+
+    driver: Mapping[str, int] = field(default_factory=dict)
+    monitor: Mapping[str, int] = field(default_factory=dict)
+    info: Mapping[str, int] = field(default_factory=dict)
+
+
+def _raise(message: Message, what: str) -> None:
+    number = message.number(Tag.ERRNO)
+    text = f"{what}: {message.text(Tag.TEXT)}"
+    if number == errno.EKEYREJECTED:
+        raise BadInput(text)
+    if number == errno.EBUSY:
+        raise Busy(text)
+    if number == errno.ETIMEDOUT:
+        raise TimedOut(text)
+    raise AgentError(text, number)
+
+
+@dataclass
+class Job:
+    """A program under way on the board. ``out`` and ``err`` grow as they come."""
+
+    exchange: Exchange
+    out: bytearray = field(default_factory=bytearray)
+    err: bytearray = field(default_factory=bytearray)
+    accepted: int = 0
+    """Bytes of input that the program has taken."""
+    result: ExecResult | None = None
+
+    def take(self, message: Message) -> None:
+        """Sort in a message of this program. Raises AgentError when it could not be run or was cancelled."""
+        if message.kind == Msg.OUTPUT:
+            (self.out if message.number(Tag.STREAM) == 1 else self.err).extend(message.bytes(Tag.DATA))
+        elif message.kind == Msg.ACCEPTED:
+            self.accepted += message.number(Tag.SIZE)
+        elif message.kind == Msg.ERROR:
+            _raise(message, self.exchange.what)
+        elif message.kind == Msg.RESULT:
+            signal = message.number(Tag.SIGNAL)
+            self.result = ExecResult(
+                status=128 + signal if signal else message.number(Tag.STATUS),
+                out=bytes(self.out),
+                err=bytes(self.err),
+                ticks=message.number(Tag.TICKS),
+                timed_out=message.number(Tag.TIMED_OUT) != 0,
+            )
+
+    def running(self) -> bool:
+        """Whether it still runs, as far as the host knows."""
+        while self.result is None and (message := self.exchange.poll()) is not None:
+            self.take(message)
+        return self.result is None
+
+    def wait(self, deadline: Deadline) -> ExecResult:
+        """Its end."""
+        while self.result is None:
+            self.take(self.exchange.next(deadline))
+        return self.result
+
+
+class Client:
+    """Typed operations over a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def _call(self, kind: Msg, fields: list[Field], what: str, deadline: Deadline) -> Message:
+        exchange = self.connection.request(kind, fields, what)
+        while (message := exchange.next(deadline)).kind != Msg.RESULT:
+            if message.kind == Msg.ERROR:
+                _raise(message, what)
+        return message
+
+    def identify(self, deadline: Deadline) -> Identity:
+        message = self._call(Msg.IDENTIFY, [], "identify", deadline)
+        return Identity(
+            agent=message.text(Tag.AGENT_ID),
+            monitor=message.bytes(Tag.MONITOR_ID).hex(),
+            payload=message.bytes(Tag.PAYLOAD_ID).hex(),
+            rootfs=message.text(Tag.ROOTFS_ID),
+            uname=message.text(Tag.UNAME),
+            boot_id=message.text(Tag.BOOT_ID),
+            cores=message.number(Tag.CORES),
+            counter_hz=message.number(Tag.COUNTER_HZ),
+            ticks=message.number(Tag.TICKS),
+            debug=message.number(Tag.DEBUG) != 0,
+            protection=message.number(Tag.PROTECTION) != 0,
+        )
+
+    def ping(self, deadline: Deadline, data: bytes = b"") -> int:
+        """The board's counter; what was sent has to come back."""
+        message = self._call(Msg.PING, [(Tag.DATA, data)], "ping", deadline)
+        if message.bytes(Tag.DATA) != data:
+            raise AgentError("ping: other bytes came back than were sent", errno.EIO)
+        return message.number(Tag.TICKS)
+
+    def spawn(self, argv: Sequence[str] | str, *, limit: float = 0.0, stdin: bool = False) -> Job:
+        """Start a program and return at once. A string is for ``sh -c``. ``limit``: seconds after which the board
+        kills it, 0 for never."""
+        words = ["sh", "-c", argv] if isinstance(argv, str) else list(argv)
+        fields: list[Field] = [(Tag.ARG, word) for word in words]
+        fields += [(Tag.DEADLINE_MS, int(limit * 1000)), (Tag.STDIN, int(stdin))]
+        return Job(self.connection.request(Msg.EXEC, fields, words[-1] if isinstance(argv, str) else shlex.join(words)))
+
+    def execute(
+        self,
+        argv: Sequence[str] | str,
+        deadline: Deadline,
+        *,
+        stdin: Iterator[bytes] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> ExecResult:
+        """Run a program to its end; any exit status is a result. At the deadline the board kills it: TimedOut.
+        ``on_output`` gets standard output as it comes."""
+        job = self.spawn(argv, limit=deadline.check(), stdin=stdin is not None)
+        try:
+            if stdin is not None:
+                self._feed(job, stdin, deadline)
+            shown = 0
+            while job.result is None:
+                job.take(job.exchange.next(deadline))
+                if on_output is not None and len(job.out) > shown:
+                    on_output(bytes(job.out[shown:]))
+                    shown = len(job.out)
+        except BaseException:
+            self._cancel_quietly(job.exchange)
+            raise
+        if job.result.timed_out:
+            raise TimedOut(f"{deadline.what}: {job.exchange.what!r} on the board was ended at its deadline")
+        return job.result
+
+    def check(self, argv: Sequence[str] | str, deadline: Deadline) -> str:
+        """Run a program that has to succeed; its standard output."""
+        result = self.execute(argv, deadline)
+        if result.status:
+            text = result.err.decode(errors="replace").strip() or f"exit status {result.status}"
+            raise AgentError(f"{argv if isinstance(argv, str) else shlex.join(argv)}: {text}", errno.EIO)
+        return result.out.decode(errors="replace")
+
+    def _feed(self, job: Job, chunks: Iterator[bytes], deadline: Deadline) -> None:
+        """Input for a program, never more ahead of it than its buffer on the board holds."""
+        sent = 0
+        for chunk in chunks:
+            for begin in range(0, len(chunk), _CHUNK):
+                part = chunk[begin : begin + _CHUNK]
+                while job.result is None and sent + len(part) - job.accepted > _CHUNKS_AHEAD * _CHUNK:
+                    job.take(job.exchange.next(deadline))
+                if job.result is not None:
+                    return
+                job.exchange.send(Msg.INPUT, [(Tag.DATA, part)])
+                sent += len(part)
+        job.exchange.send(Msg.INPUT, [])
+
+    def _cancel_quietly(self, exchange: Exchange) -> None:
+        """For a request whose caller is already failing: the first error is the one to see."""
+        try:
+            self.connection.cancel(exchange)
+        except FlexError:
+            pass
+
+    def stat(self, path: str, deadline: Deadline) -> FileStat | None:
+        """A file's size, mode and time; None when there is none."""
+        try:
+            message = self._call(Msg.STAT, [(Tag.PATH, path)], f"stat {path}", deadline)
+        except AgentError as error:
+            if error.number == errno.ENOENT:
+                return None
+            raise
+        return FileStat(message.number(Tag.SIZE), message.number(Tag.MODE), message.number(Tag.MTIME))
+
+    def sha256(self, path: str, deadline: Deadline) -> str:
+        """A file's SHA-256, computed on the board."""
+        return self.check(["sha256sum", path], deadline).split()[0]
+
+    def put(self, local: Path, path: str, deadline: Deadline, progress: Callable[[int, int], None] | None = None) -> None:
+        """Send a file over the link itself (the fallback where there is no SFTP). The caller checks its hash."""
+        size = local.stat().st_size
+
+        def chunks() -> Iterator[bytes]:
+            with local.open("rb") as source:
+                while chunk := source.read(_CHUNK):
+                    yield chunk
+                    if progress is not None:
+                        progress(source.tell(), size)
+
+        command = f"mkdir -p {shlex.quote(str(PurePosixPath(path).parent))} && cat > {shlex.quote(path)}"
+        result = self.execute(command, deadline, stdin=chunks())
+        if result.status:
+            raise AgentError(f"{path}: {result.err.decode(errors='replace').strip()}", errno.EIO)
+
+    def get(self, path: str, deadline: Deadline) -> bytes:
+        """A file's bytes over the link itself."""
+        result = self.execute(["cat", path], deadline)
+        if result.status:
+            raise AgentError(f"{path}: {result.err.decode(errors='replace').strip()}", errno.EIO)
+        return result.out
+
+    def infer(
+        self, request: InferRequest, deadline: Deadline, on_token: Callable[[Token], None] | None = None
+    ) -> InferResult:
+        """Run one prompt to its end. At the deadline, or when the caller is interrupted, it is cancelled."""
+        flags = InferFlag(0)
+        flags |= InferFlag.IGNORE_EOS if request.ignore_eos else InferFlag(0)
+        flags |= InferFlag.DROP_PAGE_CACHE if request.drop_page_cache else InferFlag(0)
+        fields: list[Field] = [
+            (Tag.MODEL, request.model),
+            (Tag.PROMPT, request.prompt),
+            (Tag.TOKENS, request.tokens),
+            (Tag.THREADS, request.threads),
+            (Tag.MODE, MODES[request.mode]),
+            (Tag.CONTEXT, request.context),
+            (Tag.FLAGS, flags),
+        ]
+        exchange = self.connection.request(Msg.INFER, fields, f"infer ({request.mode})")
+        tokens: list[Token] = []
+        try:
+            while (message := exchange.next(deadline)).kind != Msg.RESULT:
+                if message.kind == Msg.ERROR:
+                    _raise(message, exchange.what)
+                if message.kind == Msg.TOKEN:
+                    tokens.append(_token(message))
+                    if on_token is not None:
+                        on_token(tokens[-1])
+        except BaseException:
+            self._cancel_quietly(exchange)
+            raise
+        return _infer_result(message, tokens)
+
+    def forget(self, model: str, deadline: Deadline) -> None:
+        """Drop a model's cached weights from secure memory."""
+        self._call(Msg.FORGET, [(Tag.MODEL, model)], "forget", deadline)
+
+    def protect(self, on: bool, deadline: Deadline) -> None:
+        """Switch stage 2 and the SMMU on or off."""
+        self._call(Msg.PROTECT, [(Tag.ON, int(on))], "protect", deadline)
+
+    def recall(self, pages: int, deadline: Deadline) -> Recalled:
+        """Take pages back now."""
+        message = self._call(Msg.RECALL, [(Tag.PAGES, pages)], "recall", deadline)
+        return Recalled(message.number(Tag.PAGES), message.number(Tag.TICKS))
+
+    def stats(self, deadline: Deadline) -> Stats:
+        message = self._call(Msg.STATS, [], "stats", deadline)
+        counters = message.numbers(Tag.COUNTER)
+        return Stats(
+            driver=dict(zip(DRIVER_COUNTERS, counters[_MONITOR_SLOTS:], strict=False)),
+            monitor=dict(zip(MONITOR_COUNTERS, counters[:_MONITOR_SLOTS], strict=False)),
+            info=dict(zip(_INFO, message.numbers(Tag.INFO), strict=False)),
+        )
+
+    def hold(self, leave: int, deadline: Deadline) -> tuple[Exchange, int]:
+        """A process takes memory until only ``leave`` bytes are free and keeps it until ``let_go``."""
+        exchange = self.connection.request(Msg.HOLD, [(Tag.LEAVE, leave)], "hold memory")
+        message = exchange.next(deadline)
+        if message.kind != Msg.HELD:
+            _raise(message, exchange.what)
+        return exchange, message.number(Tag.SIZE)
+
+    def let_go(self, exchange: Exchange, deadline: Deadline) -> None:
+        """End what ``hold`` began."""
+        self.connection.cancel(exchange)
+        while not exchange.ended:
+            exchange.next(deadline)
+
+    def fault_in(self, size: int, deadline: Deadline) -> Faulted:
+        """A process maps and touches ``size`` bytes, then ends."""
+        message = self._call(Msg.FAULT, [(Tag.SIZE, size)], "fault in memory", deadline)
+        return Faulted(message.number(Tag.SIZE), message.number(Tag.TICKS), message.number(Tag.PAGES))
+
+    def drill(self, kind: int, deadline: Deadline) -> None:
+        """Rehearse a failure of the secure world (FLEX_DRILL_*)."""
+        self._call(Msg.DRILL, [(Tag.KIND, kind)], "drill", deadline)
+
+    def panic_record(self, deadline: Deadline) -> bytes:
+        """The last panic record of the secure world; all zero when there is none."""
+        return self._call(Msg.PANIC, [], "panic record", deadline).bytes(Tag.DATA)
+
+    def meminfo(self, deadline: Deadline) -> dict[str, int]:
+        """/proc/meminfo in bytes."""
+        lines = self.check(["cat", "/proc/meminfo"], deadline).splitlines()
+        pairs = (line.split(":", 1) for line in lines if ":" in line)
+        return {name: int(rest.split()[0]) * (1024 if rest.endswith("kB") else 1) for name, rest in pairs}
+
+    def pressure(self, deadline: Deadline) -> str:
+        """/proc/pressure/memory as it is."""
+        return self.check(["cat", "/proc/pressure/memory"], deadline)
+
+    def require(self, program: str, deadline: Deadline) -> None:
+        """Raises MissingTool when the board does not have that program."""
+        if self.execute(["sh", "-c", 'command -v "$0"', program], deadline).status:
+            raise MissingTool(f"{program} is not in the board's root file system")
+
+
+def _token(message: Message) -> Token:
+    return Token(
+        message.number(Tag.INDEX), message.number(Tag.ID), message.bytes(Tag.DATA), message.number(Tag.TICKS)
+    )
+
+
+def _parts(message: Message, tag: Tag) -> dict[str, int]:
+    return {
+        Part(value[0]).name.lower(): int.from_bytes(value[1:], "little") for value in message.all(tag) if len(value) == 9
+    }
+
+
+def _infer_result(message: Message, tokens: list[Token]) -> InferResult:
+    ids = message.bytes(Tag.PROMPT_IDS)
+    return InferResult(
+        prompt_ids=struct.unpack(f"<{len(ids) // 4}i", ids),
+        tokens=tuple(tokens),
+        finish=FINISHES[message.number(Tag.FINISH)],
+        submitted=message.number(Tag.SUBMITTED),
+        first_token=message.number(Tag.FIRST_TOKEN),
+        finished=message.number(Tag.FINISHED),
+        exposed=_parts(message, Tag.EXPOSED),
+        busy=_parts(message, Tag.BUSY),
+        switches=message.number(Tag.SWITCHES),
+        loaded_pages=message.number(Tag.LOADED_PAGES),
+        prefill_ticks=message.number(Tag.PREFILL_TICKS),
+        decode_ticks=message.number(Tag.DECODE_TICKS),
+    )

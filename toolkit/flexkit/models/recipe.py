@@ -1,0 +1,125 @@
+"""What a trained model is made from: its recipe, its vocabulary, its stories in their order. No torch here."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexkit.errors import BadInput, MissingTool
+from flexkit.models import grammar
+from flexkit.models.shape import Shape
+from flexkit.models.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, Vocabulary
+
+FIRST_STORY = 1_000_000  # stories of smaller seeds are never trained on: they judge
+_POOL = 8
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """models/recipes/NAME.toml. ``batch`` counts stories, ``rate`` is AdamW's learning rate at its highest."""
+
+    name: str
+    seed: int
+    shape: Shape
+    vocabulary_stories: int
+    steps: int
+    batch: int
+    warmup: int
+    rate: float
+    final_rate: float
+    decay: float
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Raises BadInput for a file that is not a recipe."""
+        try:
+            table = tomllib.loads(path.read_text())
+            return cls(name=path.stem, seed=table["seed"], shape=Shape(**table["shape"]), **table["training"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path}: not a recipe: {error}", mend="see models/recipes/demo.toml") from error
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate: linear warm-up, then a cosine down to ``final_rate``."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        share = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.final_rate + (self.rate - self.final_rate) * (1 + math.cos(math.pi * share)) / 2
+
+
+def vocabulary(recipe: Recipe) -> Vocabulary:
+    """Train a SentencePiece BPE vocabulary on the recipe's first stories; the same one every time.
+
+    Raises MissingTool without the optional extra ``train``.
+    """
+    try:
+        import sentencepiece  # noqa: PLC0415 - only training needs it
+    except ImportError as error:
+        raise MissingTool("training needs sentencepiece", mend="pip install 'flexkit[train]'") from error
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=grammar.corpus(FIRST_STORY, recipe.vocabulary_stories),
+        model_writer=model,
+        vocab_size=recipe.shape.vocab,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        character_coverage=1.0,
+        max_sentence_length=1 << 14,
+        num_threads=1,
+        minloglevel=2,
+    )
+    trained = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+
+    def kind(token: int) -> int:
+        if trained.is_unknown(token):
+            return UNKNOWN
+        if trained.is_control(token):
+            return CONTROL
+        return BYTE if trained.is_byte(token) else NORMAL
+
+    tokens = range(trained.get_piece_size())
+    return Vocabulary(
+        pieces=tuple(trained.id_to_piece(token) for token in tokens),
+        scores=tuple(float(trained.get_score(token)) for token in tokens),
+        types=tuple(kind(token) for token in tokens),
+        bos=trained.bos_id(),
+        eos=trained.eos_id(),
+        unknown=trained.unk_id(),
+    )
+
+
+class Encoder:
+    """Encodes stories word by word: pieces never cross a space, so that a word's tokens can be remembered."""
+
+    def __init__(self, words: Vocabulary) -> None:
+        self.words = words
+        self._known: dict[str, list[int]] = {}
+
+    def story(self, text: str) -> list[int]:
+        """Tokens of a whole story, from the beginning-of-sequence token to the end-of-sequence token."""
+        out = [self.words.bos]
+        for word in text.split(" "):
+            if word not in self._known:
+                self._known[word] = self.words.encode(word)[1:]
+            out += self._known[word]
+        return [*out, self.words.eos]
+
+
+def batches(recipe: Recipe, encoder: Encoder, first: int) -> Iterator[list[list[int]]]:
+    """The batches of steps ``first``, ``first + 1``, ... without end, the same wherever one starts.
+
+    A pool of eight batches is sorted by length before it is cut, so that little is padding.
+    """
+    for pool in range(first // _POOL, 1 << 62):
+        seed = FIRST_STORY + pool * _POOL * recipe.batch
+        tales = sorted((encoder.story(tale) for tale in grammar.corpus(seed, _POOL * recipe.batch)), key=len)
+        groups = [tales[i : i + recipe.batch] for i in range(0, len(tales), recipe.batch)]
+        random.Random(pool).shuffle(groups)
+        yield from groups[first % _POOL if pool == first // _POOL else 0 :]

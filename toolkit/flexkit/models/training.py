@@ -1,0 +1,125 @@
+"""The training loop and the measure of what came out. Needs the optional extra ``train``; import it late.
+
+One thread and fixed seeds: the same recipe with the same torch on the same kind of processor gives the same weights.
+A run can be stopped at any time and goes on from its last checkpoint with the same data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput
+from flexkit.events import Bus
+from flexkit.models import grammar, network
+from flexkit.models.network import Weights
+from flexkit.models.recipe import Encoder, Recipe, batches
+from flexkit.models.shape import Shape
+from flexkit.models.vocabulary import Vocabulary
+
+_SHARES = 8  # prompts are cut after 1/10, 2/10, ... 8/10 of a story in turn
+_NO_TARGET = -100
+_EVERY = 250
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a trained model is worth. ``coherent``: share of greedy endings that make a story the parser accepts."""
+
+    loss: float
+    coherent: float
+    stories: int
+
+
+def batch_loss(weights: Weights, shape: Shape, tales: list[list[int]]) -> Tensor:
+    """Mean cross-entropy of each next token, padding left out."""
+    longest = max(map(len, tales))
+    inputs = torch.tensor([tale[:-1] + [0] * (longest - len(tale)) for tale in tales])
+    targets = torch.tensor([tale[1:] + [_NO_TARGET] * (longest - len(tale)) for tale in tales])
+    logits = network.forward(weights, shape, inputs)
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_NO_TARGET)
+
+
+def measure(weights: Weights, shape: Shape, words: Vocabulary, stories: int) -> Quality:
+    """Loss and share of coherent greedy endings over the stories of seeds 0 to ``stories``, never trained on."""
+    encoder = Encoder(words)
+    with torch.no_grad():
+        loss = batch_loss(weights, shape, [encoder.story(tale) for tale in grammar.corpus(0, stories)]).item()
+    good = 0
+    for seed in range(stories):
+        prompt = words.encode(grammar.opening(seed, (seed % _SHARES + 1) / 10))
+        ending = network.continue_greedily(weights, shape, prompt, shape.context - len(prompt), words.eos)
+        good += grammar.judge(words.decode(prompt + ending)).complete
+    return Quality(loss, good / stories, stories)
+
+
+class Run:
+    """A training run: weights, optimiser, step, and the checkpoint that keeps them."""
+
+    def __init__(self, recipe: Recipe, words: Vocabulary, folder: Path) -> None:
+        """Start, or go on from the checkpoint in ``folder``. Raises BadInput when that is another recipe's."""
+        torch.set_num_threads(1)
+        self.recipe, self.words, self.step = recipe, words, 0
+        self.weights = network.initial(recipe.shape, recipe.seed)
+        matrices = [tensor for tensor in self.weights.values() if tensor.dim() > 1]
+        vectors = [tensor for tensor in self.weights.values() if tensor.dim() == 1]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}],
+            lr=recipe.rate,
+            betas=(0.9, 0.95),
+            fused=True,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoint = folder / f"{recipe.name}.pt"
+        if self.checkpoint.exists():
+            self._restore()
+
+    def _restore(self) -> None:
+        kept = torch.load(self.checkpoint, weights_only=True)
+        if kept["recipe"] != repr(self.recipe):
+            raise BadInput(f"{self.checkpoint}: is a checkpoint of another recipe", mend="remove it, or give --work")
+        self.step = kept["step"]
+        self.optimiser.load_state_dict(kept["optimiser"])
+        with torch.no_grad():
+            for name, tensor in self.weights.items():
+                tensor.copy_(kept["weights"][name])
+
+    def save(self) -> None:
+        """Write the checkpoint: the old one or the new one is there whole, whatever happens."""
+        draft = self.checkpoint.with_suffix(".new")
+        state = {"recipe": repr(self.recipe), "step": self.step, "weights": self.weights}
+        torch.save({**state, "optimiser": self.optimiser.state_dict()}, draft)
+        draft.replace(self.checkpoint)
+
+    def _advance(self, tales: list[list[int]]) -> float:
+        """One step; returns its loss."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.rate_at(self.step)
+        loss = batch_loss(self.weights, self.recipe.shape, tales)
+        self.optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0)
+        self.optimiser.step()
+        self.step += 1
+        return float(loss.item())
+
+    def finish(self, bus: Bus, deadline: Deadline) -> None:
+        """Train to the recipe's last step, saving on the way and at the deadline, which raises TimedOut."""
+        smooth = math.nan
+        with bus.step("train", self.recipe.name) as progress:
+            for tales in batches(self.recipe, Encoder(self.words), self.step):
+                if self.step >= self.recipe.steps:
+                    break
+                loss = self._advance(tales)
+                smooth = loss if math.isnan(smooth) else 0.95 * smooth + 0.05 * loss
+                progress(self.step, self.recipe.steps)
+                if self.step % _EVERY == 0 or self.step == self.recipe.steps or deadline.expired:
+                    self.save()
+                    bus.note("train", f"step {self.step}: loss {smooth:.4f}")
+                    deadline.check()

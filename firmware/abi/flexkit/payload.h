@@ -120,7 +120,6 @@ struct flex_vectors {
 	flex_u64 cpu_suspend;
 	flex_u64 cpu_resume;
 	flex_u64 system_off;
-	flex_u64 panic_restart; /* after FLEX_MON_PANIC: the other cores are out; start afresh */
 };
 
 #endif /* FLEXKIT_PAYLOAD_H */

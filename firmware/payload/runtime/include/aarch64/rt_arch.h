@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the payload needs of the processor in C. The host tests have another file of this name
+ * (tests/firmware/payload/fake), with the same functions.
+ */
+#ifndef RT_ARCH_H
+#define RT_ARCH_H
+
+#include <stdint.h>
+
+#define RT_READ(reg)                                             \
+	({                                                       \
+		uint64_t value_;                                 \
+		__asm__ volatile("mrs %0, " #reg : "=r"(value_)); \
+		value_;                                          \
+	})
+#define RT_WRITE(reg, value) __asm__ volatile("msr " #reg ", %0" ::"r"((uint64_t)(value)) : "memory")
+
+/* The board's counter, in ticks of FLEX_BOARD_COUNTER_HZ. */
+static inline uint64_t rt_ticks(void)
+{
+	__asm__ volatile("isb" ::: "memory");
+	return RT_READ(cntpct_el0);
+}
+
+/* Masks FIQ, which is how NW interrupts arrive here, and returns the mask as it was. */
+static inline uint64_t rt_mask(void)
+{
+	uint64_t daif = RT_READ(daif);
+
+	__asm__ volatile("msr daifset, #1" ::: "memory");
+	return daif;
+}
+
+static inline void rt_unmask(uint64_t daif)
+{
+	RT_WRITE(daif, daif);
+}
+
+/* True when an interrupt of the normal world waits for this core. */
+static inline int rt_interrupt_pending(void)
+{
+	return (RT_READ(isr_el1) & 0x40) != 0;
+}
+
+static inline void rt_relax(void)
+{
+	__asm__ volatile("yield" ::: "memory");
+}
+
+/* Dot products of bytes: sdot (FEAT_DotProd), smmla (FEAT_I8MM). */
+static inline int rt_has_dotprod(void)
+{
+	return (RT_READ(id_aa64isar0_el1) >> 44 & 0xf) != 0;
+}
+
+static inline int rt_has_i8mm(void)
+{
+	return (RT_READ(id_aa64isar1_el1) >> 52 & 0xf) != 0;
+}
+
+/* Completes earlier changes of translation tables, for the walkers of every core. */
+static inline void rt_tables_sync(void)
+{
+	__asm__ volatile("dsb ishst" ::: "memory");
+}
+
+static inline void rt_tlb_page(uint64_t va)
+{
+	__asm__ volatile("tlbi vaae1is, %0" ::"r"((va >> 12) & 0xfffffffffffUL) : "memory");
+}
+
+static inline void rt_tlb_all(void)
+{
+	__asm__ volatile("tlbi vmalle1is" ::: "memory");
+}
+
+/* Waits until invalidations have been obeyed by every core. */
+static inline void rt_tlb_sync(void)
+{
+	__asm__ volatile("dsb ish\n\tisb" ::: "memory");
+}
+
+#endif /* RT_ARCH_H */

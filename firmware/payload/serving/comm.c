@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the normal world may see: written here, never read back. Stores are single, of aligned words.
+ */
+#include "serving.h"
+
+#define SHOW(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
+
+static uint64_t heartbeat;
+
+static struct flex_status *status(void)
+{
+	return (struct flex_status *)((uint8_t *)rt_comm() + FLEX_COMM_STATUS);
+}
+
+struct flex_session_comm *srv_comm_session(uint64_t number)
+{
+	return (struct flex_session_comm *)((uint8_t *)rt_comm() + FLEX_COMM_SESSION +
+					    number * FLEX_COMM_SESSION_SIZE);
+}
+
+uint64_t srv_heartbeat(void)
+{
+	return __atomic_load_n(&heartbeat, __ATOMIC_RELAXED);
+}
+
+void srv_comm_status(void)
+{
+	SHOW(status()->panics, rt_panics());
+	SHOW(status()->pinned_pages, srv_pinned_pages());
+	SHOW(status()->sessions, srv_sessions_open());
+}
+
+void srv_comm_init(void)
+{
+	_Static_assert(sizeof(struct flex_session_comm) <= FLEX_COMM_SESSION_SIZE, "payload.h");
+	_Static_assert(FLEX_COMM_SESSION + FLEX_SESSIONS * FLEX_COMM_SESSION_SIZE <= FLEX_BOARD_COMM_SIZE,
+		       "the communication area is too small");
+	memcpy(status()->identity, rt_identity, sizeof(rt_identity));
+#ifdef FLEX_DEBUG
+	SHOW(status()->debug, 1);
+#else
+	SHOW(status()->debug, 0);
+#endif
+	SHOW(status()->heartbeat, 0);
+	srv_comm_status();
+}
+
+void srv_comm_reason(uint64_t session, const char *reason)
+{
+	unsigned char *to = srv_comm_session(session)->reason;
+	size_t n = strlen(reason);
+
+	if (n > FLEX_REASON_BYTES - 1)
+		n = FLEX_REASON_BYTES - 1;
+	memcpy(to, reason, n);
+	memset(to + n, 0, FLEX_REASON_BYTES - n);
+}
+
+void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position)
+{
+	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
+
+	SHOW(status()->heartbeat, __atomic_add_fetch(&heartbeat, 1, __ATOMIC_RELAXED));
+	SHOW(comm->heartbeat, ++session->heartbeat);
+	SHOW(comm->layer, layer);
+	SHOW(comm->position, position);
+	SHOW(status()->pinned_pages, srv_pinned_pages());
+}

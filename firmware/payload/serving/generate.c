@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * GENERATE and WORK. Working memory is pinned for as long as a GENERATE runs; weights only while their layer is
+ * computed, so that all others can be recalled meanwhile. What is missing is asked for (NEED) with nothing of that layer
+ * pinned.
+ */
+#include "rt_arch.h"
+#include "serving.h"
+
+#define HELP_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 20000) /* 50 us */
+
+/* flx_host.pin: weights of a model that lies in slots. */
+static int weights_pin(void *ctx, const void *addr, uint64_t bytes)
+{
+	struct srv_session *session = ctx;
+	const struct srv_model *model = session->model;
+	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
+	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE;
+
+	return (int)srv_pin_wait(model->slots.first + first, last - first + 1, model->slots.first + model->slots.count,
+				 &session->wait_ticks);
+}
+
+static void weights_unpin(void *ctx, const void *addr, uint64_t bytes)
+{
+	struct srv_session *session = ctx;
+	const struct srv_model *model = session->model;
+	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
+	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE;
+
+	srv_unpin(model->slots.first + first, last - first + 1);
+}
+
+static void run_parallel(void *ctx, void (*fn)(void *arg, uint32_t tile), void *arg, uint32_t tiles)
+{
+	struct srv_session *session = ctx;
+
+	rt_team_run(&session->team, fn, arg, tiles);
+}
+
+static void beat(void *ctx, uint32_t layer, uint32_t position)
+{
+	srv_beat(ctx, layer, position);
+}
+
+static int cancelled(void *ctx)
+{
+	const struct srv_session *session = ctx;
+
+	return (int)__atomic_load_n(&session->cancelled, __ATOMIC_RELAXED);
+}
+
+static struct flx_host host_of(struct srv_session *session)
+{
+	bool region = session->model->region.count != 0;
+
+	return (struct flx_host){
+		.ctx = session,
+		.pin = region ? NULL : weights_pin,
+		.unpin = region ? NULL : weights_unpin,
+		.parallel = run_parallel,
+		.beat = beat,
+		.cancelled = cancelled,
+		.caps = (rt_has_dotprod() ? FLX_CAP_DOTPROD : 0) | (rt_has_i8mm() ? FLX_CAP_I8MM : 0),
+	};
+}
+
+/* The engine's errors as the NW knows them; those of pin pass through. */
+static int64_t engine_error(int error)
+{
+	switch (error) {
+	case FLX_E_PROMPT:
+		return FLEX_E_PROMPT;
+	case FLX_E_CONTEXT:
+	case FLX_E_ARENA:
+		return FLEX_E_INVAL;
+	case FLX_E_CANCELLED:
+		return FLEX_E_CANCELLED;
+	case FLX_E_MODEL:
+		return FLEX_E_MODEL;
+	default:
+		return error;
+	}
+}
+
+/* Computes tokens, and adds what it took, waiting for pages apart, to *ticks. */
+static int64_t forward(struct srv_session *session, const int32_t *ids, uint32_t count, flex_u64 *ticks)
+{
+	struct flx_host host = host_of(session);
+	uint64_t waited = session->wait_ticks, start = rt_ticks();
+	int64_t error = engine_error(flx_forward(&session->flx, &host, ids, count));
+
+	*ticks += rt_ticks() - start - (session->wait_ticks - waited);
+	return error;
+}
+
+/* Copies the prompt once, makes tokens of it, and shows them. */
+static int64_t take_prompt(struct srv_session *session, uint64_t bytes)
+{
+	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
+	uint8_t *text = rt_slot_address(session->slots.first);
+	uint8_t *arena = text + SRV_PROMPT_PAGES * FLEX_PAGE_SIZE;
+	uint64_t arena_bytes = (session->slots.count - SRV_PROMPT_PAGES) * FLEX_PAGE_SIZE;
+	int error;
+
+	memcpy(text, comm->prompt, bytes);
+	error = flx_state_init(&session->flx, &session->model->flx, arena, arena_bytes, session->context, session->batch);
+	if (!error)
+		error = flx_prompt(&session->flx, text, bytes);
+	if (error)
+		return engine_error(error);
+	for (uint32_t i = 0; i < session->flx.prompt_tokens && i < FLEX_PROMPT_IDS; i++)
+		comm->prompt_ids[i] = session->flx.prompt[i];
+	comm->prompt_tokens = session->flx.prompt_tokens;
+	return FLEX_OK;
+}
+
+/* Hands one token to the NW, and waits for its answer. */
+static int64_t give_token(struct srv_session *session, int32_t id, uint64_t number)
+{
+	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
+	uint8_t text[FLEX_TEXT_BYTES];
+	uint32_t bytes = flx_token_text(&session->model->flx, id, text, sizeof(text));
+
+	if (bytes > sizeof(text))
+		bytes = sizeof(text);
+	memcpy(comm->text, text, bytes);
+	return srv_answer(rt_yield(FLEX_YIELD_TOKEN, (uint64_t)id, bytes, number));
+}
+
+/* The loop of tokens; everything is pinned. */
+static int64_t generate(struct srv_session *session, struct rt_call *call)
+{
+	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
+	uint64_t wanted = call->arg[2], prefill = 0, decode = 0, n;
+	bool ignore_eos = (call->arg[3] & FLEX_GENERATE_IGNORE_EOS) != 0;
+	int64_t error = take_prompt(session, call->arg[1]);
+
+	call->value[1] = FLEX_FINISH_LENGTH;
+	if (!error)
+		error = forward(session, session->flx.prompt, session->flx.prompt_tokens, &prefill);
+	comm->prefill_ticks = prefill;
+	comm->wait_ticks = session->wait_ticks;
+	for (n = 0; !error && n < wanted; n++) {
+		int32_t id = flx_greedy(&session->flx);
+
+		if (!ignore_eos && flx_is_end(&session->model->flx, id)) {
+			call->value[1] = FLEX_FINISH_EOS;
+			break;
+		}
+		error = give_token(session, id, n);
+		if (error || n + 1 == wanted || session->flx.position == session->flx.context)
+			wanted = n + 1;
+		else
+			error = forward(session, &id, 1, &decode);
+		comm->decode_ticks = decode;
+		comm->wait_ticks = session->wait_ticks;
+	}
+	call->value[0] = n;
+	return error;
+}
+
+/* With working memory pinned. */
+static int64_t generate_pinned(struct srv_session *session, struct rt_call *call)
+{
+	const struct srv_range *slots = &session->slots;
+	int64_t error;
+
+	session->wait_ticks = 0;
+	error = srv_pin_wait(slots->first, slots->count, slots->first + slots->count, &session->wait_ticks);
+	if (error)
+		return error;
+	error = generate(session, call);
+	srv_unpin(slots->first, slots->count);
+	return error;
+}
+
+/* GENERATE(session, prompt bytes, tokens, flags) -> tokens, finish */
+void srv_generate(struct rt_call *call)
+{
+	uint64_t bytes = call->arg[1], wanted = call->arg[2], flags = call->arg[3];
+	struct srv_session *session =
+		srv_session_get(call->arg[0], SRV_IN(SESSION_IDLE) | SRV_IN(SESSION_GENERATING), &call->status);
+
+	if (!session)
+		return;
+	if (bytes == 0 || bytes > FLEX_PROMPT_BYTES)
+		call->status = FLEX_E_PROMPT;
+	else if (wanted == 0 || wanted > session->context || (flags & ~(uint64_t)FLEX_GENERATE_IGNORE_EOS) != 0)
+		call->status = FLEX_E_INVAL;
+	else if (!srv_session_begin(session))
+		call->status = FLEX_E_BUSY;
+	else {
+		call->status = generate_pinned(session, call);
+		srv_session_end(session);
+	}
+	srv_session_put(session);
+	srv_comm_status();
+}
+
+/* Looks for a tile for a while. */
+static bool help_once(struct srv_session *session)
+{
+	uint64_t start = rt_ticks();
+
+	do {
+		if (rt_team_help(&session->team))
+			return true;
+		rt_relax();
+	} while (rt_ticks() - start < HELP_SPIN_TICKS);
+	return false;
+}
+
+/* WORK(session) */
+void srv_work(struct rt_call *call)
+{
+	struct srv_session *session =
+		srv_session_get(call->arg[0], SRV_IN(SESSION_IDLE) | SRV_IN(SESSION_GENERATING), &call->status);
+
+	if (!session)
+		return;
+	while (__atomic_load_n(&session->state, __ATOMIC_ACQUIRE) == SESSION_GENERATING) {
+		if (help_once(session))
+			continue;
+		call->status = srv_answer(rt_yield(FLEX_YIELD_IDLE, 0, 0, 0));
+		if (call->status)
+			break;
+	}
+	srv_session_put(session);
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Pins and mappings. A slot word is shared with the monitor and changed by compare-and-swap alone (page.h): as long as
+ * its pin count is above zero the monitor does not take its page. What the window maps is looked at on each pin: a stale
+ * translation may outlive a recall, but nobody reads through it without a pin, and a pin does not return before the
+ * translation is that of the page the slot holds now.
+ */
+#include "rt_arch.h"
+#include "serving.h"
+
+#define MAP_BATCH 64 /* slots mapped under one hold of the lock */
+#define PIN_ONE (1UL << FLEX_SLOT_PINS_SHIFT)
+
+static struct rt_lock window;
+static uint64_t pinned;
+static uint32_t mapped_generation[FLEX_BOARD_SLOTS]; /* under `window` when written */
+
+static unsigned int slot_state(uint64_t word)
+{
+	return (unsigned int)(word >> FLEX_SLOT_STATE_SHIFT);
+}
+
+static uint64_t slot_pins(uint64_t word)
+{
+	return word >> FLEX_SLOT_PINS_SHIFT & FLEX_SLOT_PINS_MAX;
+}
+
+static uint32_t slot_generation(uint64_t word)
+{
+	return (uint32_t)(word >> FLEX_SLOT_GENERATION_SHIFT) & FLEX_SLOT_GENERATION_MASK;
+}
+
+static uint64_t slot_page(uint64_t word)
+{
+	return FLEX_BOARD_DRAM_BASE + ((word & FLEX_SLOT_PAGE_MASK) << FLEX_PAGE_SHIFT);
+}
+
+static uint64_t load_slot(uint64_t slot)
+{
+	return __atomic_load_n(&rt_slot_words()[slot], __ATOMIC_ACQUIRE);
+}
+
+uint64_t srv_pinned_pages(void)
+{
+	return __atomic_load_n(&pinned, __ATOMIC_RELAXED);
+}
+
+/* Counts a page that is to become pinned. */
+static bool quota_take(void)
+{
+	if (__atomic_add_fetch(&pinned, 1, __ATOMIC_RELAXED) <= FLEX_BOARD_PIN_QUOTA)
+		return true;
+	__atomic_fetch_sub(&pinned, 1, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void quota_give(void)
+{
+	__atomic_fetch_sub(&pinned, 1, __ATOMIC_RELAXED);
+}
+
+/* HELD, pins => pins + 1. FLEX_E_STATE: no page there, or it is being taken. */
+static int64_t pin_slot(uint64_t slot)
+{
+	uint64_t word = load_slot(slot);
+
+	for (;;) {
+		bool first = slot_pins(word) == 0;
+
+		if (slot_state(word) != FLEX_SLOT_HELD)
+			return FLEX_E_STATE;
+		if (slot_pins(word) == FLEX_SLOT_PINS_MAX || (first && !quota_take()))
+			return FLEX_E_QUOTA;
+		if (__atomic_compare_exchange_n(&rt_slot_words()[slot], &word, word + PIN_ONE, false, __ATOMIC_ACQ_REL,
+						__ATOMIC_ACQUIRE))
+			return FLEX_OK;
+		if (first)
+			quota_give();
+	}
+}
+
+static void unpin_slot(uint64_t slot)
+{
+	uint64_t before = __atomic_fetch_sub(&rt_slot_words()[slot], PIN_ONE, __ATOMIC_ACQ_REL);
+
+	if (slot_pins(before) == 0)
+		rt_panic("unpinned slot unpinned");
+	if (slot_pins(before) == 1)
+		quota_give();
+}
+
+void srv_unpin(uint64_t first, uint64_t count)
+{
+	for (uint64_t slot = first; slot < first + count; slot++)
+		unpin_slot(slot);
+}
+
+/* Is the slot, which is pinned, mapped as it is now? The generation is written before the entry, and read after it. */
+static bool mapping_right(uint64_t slot)
+{
+	uint64_t word = load_slot(slot);
+
+	return rt_window_page(slot) == slot_page(word) &&
+	       __atomic_load_n(&mapped_generation[slot], __ATOMIC_RELAXED) == slot_generation(word);
+}
+
+/* Break before make, for all of a batch at once. All slots are pinned, so what they hold stays. */
+static void map_batch(uint64_t first, uint64_t count)
+{
+	uint64_t mask = rt_lock(&window);
+	uint64_t wrong = 0;
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (mapping_right(first + i))
+			continue;
+		wrong |= 1UL << i;
+		if (rt_window_page(first + i)) {
+			rt_window_set(first + i, 0);
+			rt_window_invalidate(first + i);
+		}
+	}
+	rt_window_sync();
+	for (uint64_t i = 0; i < count; i++) {
+		if (!(wrong >> i & 1))
+			continue;
+		__atomic_store_n(&mapped_generation[first + i], slot_generation(load_slot(first + i)),
+				 __ATOMIC_RELAXED);
+		rt_window_set(first + i, slot_page(load_slot(first + i)));
+	}
+	rt_window_sync();
+	rt_unlock(&window, mask);
+}
+
+static void map_slots(uint64_t first, uint64_t count)
+{
+	for (uint64_t done = 0; done < count; done++) {
+		uint64_t batch = count - done < MAP_BATCH ? count - done : MAP_BATCH;
+
+		if (mapping_right(first + done))
+			continue;
+		map_batch(first + done, batch);
+		done += batch - 1;
+	}
+}
+
+int64_t srv_pin(uint64_t first, uint64_t count, uint64_t *hole)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		int64_t error = pin_slot(first + i);
+
+		if (error) {
+			srv_unpin(first, i);
+			*hole = first + i;
+			return error;
+		}
+	}
+	map_slots(first, count);
+	return FLEX_OK;
+}
+
+/* Length of the run of slots without a page that begins at `first`, at least 1. */
+static uint64_t hole_run(uint64_t first, uint64_t end)
+{
+	uint64_t n = 1;
+
+	while (n < SRV_NEED_PAGES && first + n < end && slot_state(load_slot(first + n)) != FLEX_SLOT_HELD)
+		n++;
+	return n;
+}
+
+int64_t srv_answer(int64_t answer)
+{
+	if (answer == FLEX_OK)
+		return FLEX_OK;
+	return answer < 0 && answer >= FLEX_E_TIMEOUT ? answer : FLEX_E_INVAL;
+}
+
+int64_t srv_pin_wait(uint64_t first, uint64_t count, uint64_t end, uint64_t *waited)
+{
+	for (;;) {
+		uint64_t hole, start;
+		int64_t error = srv_pin(first, count, &hole);
+
+		if (error != FLEX_E_STATE)
+			return error;
+		start = rt_ticks();
+		error = srv_answer(rt_yield(FLEX_YIELD_NEED, hole, hole_run(hole, end), 0));
+		*waited += rt_ticks() - start;
+		if (error)
+			return error;
+	}
+}
+
+static void wipe(const struct srv_range *slots)
+{
+	uint64_t hole;
+
+	for (uint64_t slot = slots->first; slot < slots->first + slots->count; slot++) {
+		if (srv_pin(slot, 1, &hole) != FLEX_OK)
+			continue;
+		memset(rt_slot_address(slot), 0, FLEX_PAGE_SIZE);
+		srv_unpin(slot, 1);
+	}
+}
+
+void srv_drop(const struct srv_range *slots, bool wiped)
+{
+	uint64_t done = 0;
+
+	if (wiped)
+		wipe(slots);
+	while (done < slots->count) {
+		struct rt_smc ret = rt_smc(FLEX_MON_DROP, slots->first + done, slots->count - done, 0);
+
+		if (ret.status == FLEX_OK)
+			return;
+		if (ret.x1 <= slots->count - done)
+			done += ret.x1;
+		/* A slot in a recall's hands is empty in a moment; anything else cannot be, so it is left to the recall. */
+		if (ret.status == FLEX_E_BUSY)
+			rt_yield(FLEX_YIELD_IDLE, 0, 0, 0);
+		else if (ret.status != FLEX_E_INTERRUPTED)
+			done++;
+	}
+}
+
+/* CLAIM(mailbox, count, slot) */
+void srv_claim(struct rt_call *call)
+{
+	uint64_t mailbox = call->arg[0], count = call->arg[1], slot = call->arg[2], done = 0;
+	struct srv_session *session = NULL;
+	struct srv_model *model = NULL;
+	struct rt_smc ret = { .status = FLEX_OK };
+
+	call->status = FLEX_E_INVAL;
+	if (mailbox >= FLEX_BOARD_MAILBOXES || count == 0 || count > FLEX_MAILBOX_ENTRIES)
+		return;
+	if (!srv_slots_get(slot, count, &model, &session))
+		return;
+	/* One copy; the monitor checks each address in it, and never sees the mailbox. */
+	memcpy(call->list, rt_mailbox(mailbox), count * sizeof(call->list[0]));
+	while (done < count) {
+		ret = rt_smc(FLEX_MON_CLAIM, (uint64_t)&call->list[done], count - done, slot + done);
+		done += ret.status == FLEX_OK ? count - done : ret.x1 <= count - done ? ret.x1 : 0;
+		if (ret.status != FLEX_OK && ret.status != FLEX_E_INTERRUPTED)
+			break;
+	}
+	if (model)
+		srv_model_put(model);
+	else
+		srv_session_put(session);
+	call->status = done == count ? FLEX_TOS_DONE : ret.status;
+	call->value[0] = done;
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Models: a file's bytes, in slots or in a secured region, and what the engine made of its header. The header is parsed
+ * while its pages are pinned; what is kept of it (configuration, vocabulary) is copied into the payload's own memory.
+ */
+#include "rt_arch.h"
+#include "serving.h"
+
+/* What may follow what; anything else is FLEX_E_STATE. */
+enum model_event { MODEL_EV_OPEN, MODEL_EV_START, MODEL_EV_READY, MODEL_EV_REFUSED, MODEL_EV_CLOSE, MODEL_EV_FREE,
+		   MODEL_EVENTS };
+#define NEVER MODEL_STATES
+static const uint8_t next_state[MODEL_STATES][MODEL_EVENTS] = {
+	/*                    OPEN        START           READY        REFUSED     CLOSE          FREE */
+	[MODEL_FREE] =      { MODEL_OPEN, NEVER,          NEVER,       NEVER,      NEVER,         NEVER },
+	[MODEL_OPEN] =      { NEVER,      MODEL_STARTING, NEVER,       NEVER,      MODEL_CLOSING, NEVER },
+	[MODEL_STARTING] =  { NEVER,      NEVER,          MODEL_READY, MODEL_OPEN, NEVER,         NEVER },
+	[MODEL_READY] =     { NEVER,      NEVER,          NEVER,       NEVER,      MODEL_CLOSING, NEVER },
+	[MODEL_CLOSING] =   { NEVER,      NEVER,          NEVER,       NEVER,      NEVER,         MODEL_FREE },
+};
+
+struct rt_lock srv_tables;
+struct srv_space srv_slots, srv_heap;
+static struct srv_model models[SRV_MODELS];
+
+/* srv_tables is held. */
+static bool model_move(struct srv_model *model, enum model_event event)
+{
+	uint8_t state = next_state[model->state][event];
+
+	if (state == NEVER)
+		return false;
+	model->state = state;
+	return true;
+}
+
+/* The same, where nothing but `event` can be. */
+static void model_moves(struct srv_model *model, enum model_event event)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+	bool moved = model_move(model, event);
+
+	rt_unlock(&srv_tables, mask);
+	if (!moved)
+		rt_panic("model state");
+}
+
+struct srv_model *srv_model_get(uint64_t number, uint32_t states, int64_t *error)
+{
+	struct srv_model *model;
+	uint64_t mask;
+
+	*error = FLEX_E_INVAL;
+	if (number >= SRV_MODELS)
+		return NULL;
+	model = &models[number];
+	mask = rt_lock(&srv_tables);
+	if (!(states & SRV_IN(model->state))) {
+		*error = FLEX_E_STATE;
+		model = NULL;
+	} else {
+		*error = FLEX_OK;
+		model->users++;
+	}
+	rt_unlock(&srv_tables, mask);
+	return model;
+}
+
+void srv_model_put(struct srv_model *model)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+
+	model->users--;
+	rt_unlock(&srv_tables, mask);
+}
+
+static bool range_has(const struct srv_range *range, uint64_t first, uint64_t count)
+{
+	return first >= range->first && count <= range->count && first - range->first <= range->count - count;
+}
+
+/* As srv_slots_get(), among models; srv_tables is held. */
+static struct srv_model *model_of_slots(uint64_t first, uint64_t count)
+{
+	for (unsigned int i = 0; i < SRV_MODELS; i++) {
+		if (models[i].state != MODEL_FREE && models[i].state != MODEL_CLOSING && models[i].region.count == 0 &&
+		    range_has(&models[i].slots, first, count))
+			return &models[i];
+	}
+	return NULL;
+}
+
+struct srv_session *srv_session_of_slots(uint64_t first, uint64_t count);
+
+bool srv_slots_get(uint64_t first, uint64_t count, struct srv_model **model, struct srv_session **session)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+
+	*model = model_of_slots(first, count);
+	*session = *model ? NULL : srv_session_of_slots(first, count);
+	if (*model)
+		(*model)->users++;
+	else if (*session)
+		(*session)->users++;
+	rt_unlock(&srv_tables, mask);
+	return *model || *session;
+}
+
+/* Takes a free model and its slots. */
+static struct srv_model *model_take(uint64_t bytes)
+{
+	uint64_t pages = (bytes + FLEX_PAGE_SIZE - 1) / FLEX_PAGE_SIZE;
+	uint64_t mask = rt_lock(&srv_tables);
+	struct srv_model *model = NULL;
+
+	for (unsigned int i = 0; i < SRV_MODELS && !model; i++) {
+		if (models[i].state == MODEL_FREE)
+			model = &models[i];
+	}
+	if (model && srv_space_take(&srv_slots, pages, &model->slots)) {
+		model_move(model, MODEL_EV_OPEN);
+		model->bytes = bytes;
+		model->image = rt_slot_address(model->slots.first);
+	} else {
+		model = NULL;
+	}
+	rt_unlock(&srv_tables, mask);
+	return model;
+}
+
+/* MODEL_OPEN(bytes) -> model, first slot */
+void srv_model_open(struct rt_call *call)
+{
+	uint64_t bytes = call->arg[0];
+	struct srv_model *model;
+
+	call->status = FLEX_E_INVAL;
+	if (bytes == 0)
+		return;
+	call->status = FLEX_E_EXHAUSTED;
+	if (bytes > (uint64_t)FLEX_BOARD_SLOTS * FLEX_PAGE_SIZE)
+		return;
+	model = model_take(bytes);
+	if (!model)
+		return;
+	call->value[0] = (uint64_t)(model - models);
+	call->value[1] = model->slots.first;
+	call->status = FLEX_TOS_DONE;
+}
+
+static bool region_valid(uint64_t base, uint64_t size, uint64_t bytes)
+{
+	const uint64_t block = 1UL << FLEX_BLOCK_SHIFT;
+
+	return base % block == 0 && size % block == 0 && size >= bytes && base >= FLEX_BOARD_DRAM_BASE &&
+	       size <= FLEX_BOARD_DRAM_SIZE && base - FLEX_BOARD_DRAM_BASE <= FLEX_BOARD_DRAM_SIZE - size;
+}
+
+/* MODEL_REGION(model, base, size): before anything is claimed for it. */
+void srv_model_region(struct rt_call *call)
+{
+	uint64_t base = call->arg[1], size = call->arg[2], mask;
+	struct srv_model *model = srv_model_get(call->arg[0], SRV_IN(MODEL_OPEN), &call->status);
+	bool alone;
+
+	if (!model)
+		return;
+	mask = rt_lock(&srv_tables);
+	alone = model->users == 1 && model->region.count == 0 && region_valid(base, size, model->bytes);
+	if (alone)
+		model->region = (struct srv_range){ base, size };
+	rt_unlock(&srv_tables, mask);
+	call->status = alone ? rt_smc(FLEX_MON_REGION_USE, base, size, 1).status : FLEX_E_INVAL;
+	if (call->status == FLEX_OK)
+		model->image = rt_region_map(base, size);
+	else if (alone)
+		model->region = (struct srv_range){ 0, 0 };
+	srv_model_put(model);
+}
+
+static void region_give(struct srv_model *model)
+{
+	rt_region_unmap(model->region.first, model->region.count);
+	rt_smc(FLEX_MON_REGION_USE, model->region.first, model->region.count, 0);
+	model->region.count = 0;
+}
+
+void srv_release_regions(void)
+{
+	for (unsigned int i = 0; i < SRV_MODELS; i++) {
+		if (models[i].region.count)
+			region_give(&models[i]);
+	}
+}
+
+/* flx_host.pin while the header is read. */
+static int header_pin(void *ctx, const void *addr, uint64_t bytes)
+{
+	const struct srv_model *model = ctx;
+	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
+	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE, waited = 0;
+
+	return (int)srv_pin_wait(model->slots.first + first, last - first + 1, model->slots.first + model->slots.count,
+				 &waited);
+}
+
+static void header_unpin(void *ctx, const void *addr, uint64_t bytes)
+{
+	const struct srv_model *model = ctx;
+	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
+	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE;
+
+	srv_unpin(model->slots.first + first, last - first + 1);
+}
+
+static bool heap_take(struct srv_model *model, uint64_t bytes)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+	bool taken = srv_space_take(&srv_heap, (bytes + FLEX_PAGE_SIZE - 1) / FLEX_PAGE_SIZE, &model->heap);
+
+	if (!taken)
+		model->heap.count = 0;
+	rt_unlock(&srv_tables, mask);
+	return taken;
+}
+
+static void heap_give(struct srv_model *model)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+
+	if (model->heap.count)
+		srv_space_give(&srv_heap, &model->heap);
+	model->heap.count = 0;
+	rt_unlock(&srv_tables, mask);
+}
+
+/* Parses the file. FLEX_OK, FLEX_E_MODEL with a reason, or what the NW answered. */
+static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
+{
+	const bool region = model->region.count != 0;
+	const struct flx_host host = {
+		.ctx = model,
+		.pin = region ? NULL : header_pin,
+		.unpin = region ? NULL : header_unpin,
+	};
+	uint64_t bytes = 0;
+	int error = flx_model_measure(&host, model->image, model->bytes, &bytes, reason);
+
+	if (error)
+		return error == FLX_E_MODEL ? FLEX_E_MODEL : error;
+	if (!heap_take(model, bytes)) {
+		memcpy(reason->text, "vocabulary too large for the payload's memory", 46);
+		return FLEX_E_MODEL;
+	}
+	error = flx_model_load(&model->flx, &host, model->image, model->bytes,
+			       (uint8_t *)rt_heap() + model->heap.first * FLEX_PAGE_SIZE,
+			       model->heap.count * FLEX_PAGE_SIZE, reason);
+	if (!error)
+		return FLEX_OK;
+	heap_give(model);
+	/* The file changed between the two readings: the NW's doing. */
+	return error == FLX_E_MODEL || error == FLX_E_ARENA ? FLEX_E_MODEL : error;
+}
+
+/* MODEL_START(model) -> longest context */
+void srv_model_start(struct rt_call *call)
+{
+	struct srv_model *model = srv_model_get(call->arg[0], SRV_IN(MODEL_OPEN) | SRV_IN(MODEL_READY), &call->status);
+	struct flx_reason reason = { "" };
+	uint64_t mask;
+	bool mine;
+
+	if (!model)
+		return;
+	mask = rt_lock(&srv_tables);
+	mine = model_move(model, MODEL_EV_START);
+	rt_unlock(&srv_tables, mask);
+	if (mine) {
+		call->status = model_parse(model, &reason);
+		srv_comm_reason(0, reason.text);
+		model_moves(model, call->status == FLEX_OK ? MODEL_EV_READY : MODEL_EV_REFUSED);
+	}
+	/* Started before: the answer is the same again. */
+	if (call->status == FLEX_OK)
+		call->value[0] = model->flx.config.context;
+	srv_model_put(model);
+}
+
+/* Takes the model out of everybody's reach. */
+static int64_t model_begin_close(struct srv_model *model)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+	int64_t error = FLEX_E_BUSY;
+
+	/* One user is this operation. */
+	if (model->users == 1 && model->sessions == 0)
+		error = model_move(model, MODEL_EV_CLOSE) ? FLEX_OK : FLEX_E_STATE;
+	rt_unlock(&srv_tables, mask);
+	return error;
+}
+
+/* MODEL_CLOSE(model) */
+void srv_model_close(struct rt_call *call)
+{
+	uint32_t any = SRV_IN(MODEL_OPEN) | SRV_IN(MODEL_STARTING) | SRV_IN(MODEL_READY);
+	struct srv_model *model = srv_model_get(call->arg[0], any, &call->status);
+	uint64_t mask;
+
+	if (!model)
+		return;
+	call->status = model_begin_close(model);
+	if (call->status != FLEX_OK) {
+		srv_model_put(model);
+		return;
+	}
+	if (model->region.count)
+		region_give(model);
+	else
+		srv_drop(&model->slots, false);
+	heap_give(model);
+	mask = rt_lock(&srv_tables);
+	srv_space_give(&srv_slots, &model->slots);
+	model_move(model, MODEL_EV_FREE);
+	model->users--;
+	rt_unlock(&srv_tables, mask);
+	call->status = FLEX_TOS_DONE;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Serving: models, sessions and the memory that the normal world lends them. Nothing that the NW says is believed:
+ * arguments are values, checked here; shared memory is copied once, then checked; page contents are trusted for nothing
+ * but their being ours to read.
+ *
+ * Locks, in this order: srv_tables (models, sessions, slot and heap ranges), then the window's lock in memory.c. Both
+ * are held for a few hundred instructions at most, never over a yield or a pin.
+ */
+#ifndef SERVING_H
+#define SERVING_H
+
+#include <flexkit/page.h>
+#include <flexkit/payload.h>
+#include <flexkit/smc.h>
+#include <flx/engine.h>
+
+#include "flex_board.h"
+#include "rt/rt.h"
+
+#define SRV_MODELS 8
+#define SRV_NEED_PAGES 2048 /* of one NEED at the most: 8 MiB */
+#define SRV_PROMPT_PAGES (FLEX_PROMPT_BYTES / FLEX_PAGE_SIZE)
+#define SRV_RANGES (SRV_MODELS + FLEX_SESSIONS)
+
+/* ---- ranges.c: who has which part of a line of pages ---- */
+
+struct srv_range {
+	uint64_t first, count;
+};
+
+struct srv_space {
+	uint64_t size;
+	unsigned int used;
+	struct srv_range range[SRV_RANGES]; /* by `first` */
+};
+
+/* Takes `count` > 0 neighbours, the lowest that are free. False if there are none. srv_tables is held. */
+bool srv_space_take(struct srv_space *space, uint64_t count, struct srv_range *range);
+void srv_space_give(struct srv_space *space, const struct srv_range *range);
+
+/* ---- models and sessions ---- */
+
+enum model_state { MODEL_FREE, MODEL_OPEN, MODEL_STARTING, MODEL_READY, MODEL_CLOSING, MODEL_STATES };
+
+struct srv_model {
+	uint8_t state;          /* models.c has the table */
+	uint32_t users;         /* operations that are using it: it is not closed meanwhile */
+	uint32_t sessions;
+	uint64_t bytes;
+	struct srv_range slots;
+	struct srv_range region; /* physical; count (bytes) 0: the model lies in its slots */
+	struct srv_range heap;   /* count 0: none */
+	const void *image;
+	struct flx_model flx;
+};
+
+enum session_state { SESSION_FREE, SESSION_IDLE, SESSION_GENERATING, SESSION_CLOSING, SESSION_STATES };
+
+struct srv_session {
+	uint8_t state;          /* sessions.c has the table */
+	uint32_t users;         /* as in a model: helpers, claims, the GENERATE under way */
+	uint32_t cancelled;
+	uint32_t context, batch;
+	uint64_t heartbeat;
+	uint64_t wait_ticks;
+	struct srv_model *model;
+	struct srv_range slots;
+	struct rt_team team;
+	struct flx_state flx;
+};
+
+extern struct rt_lock srv_tables;
+extern struct srv_space srv_slots, srv_heap;
+
+/*
+ * The model or session of that number in one of the states of `states` (bits), with one more user; NULL and *error if
+ * there is none. srv_model_put(), srv_session_put() end the use.
+ */
+#define SRV_IN(state) (1u << (state))
+struct srv_model *srv_model_get(uint64_t number, uint32_t states, int64_t *error);
+void srv_model_put(struct srv_model *model);
+struct srv_session *srv_session_get(uint64_t number, uint32_t states, int64_t *error);
+void srv_session_put(struct srv_session *session);
+uint64_t srv_session_number(const struct srv_session *session);
+uint64_t srv_sessions_open(void);
+
+/* Puts a user on whatever has all of the slots [first, first + count): exactly one of *model, *session is then set. */
+bool srv_slots_get(uint64_t first, uint64_t count, struct srv_model **model, struct srv_session **session);
+
+/* ---- memory.c: pins, mapping, holes ---- */
+
+/*
+ * Pins the slots [first, first + count) and sees to it that each is mapped to the page that it holds now. FLEX_OK;
+ * FLEX_E_STATE: one of them holds no page, its number is in *hole; FLEX_E_QUOTA. After an error nothing is pinned.
+ */
+int64_t srv_pin(uint64_t first, uint64_t count, uint64_t *hole);
+void srv_unpin(uint64_t first, uint64_t count);
+
+/* As srv_pin(), asking the NW for what is missing (NEED) up to `end`, for as long as it takes; adds to *waited. */
+int64_t srv_pin_wait(uint64_t first, uint64_t count, uint64_t end, uint64_t *waited);
+
+/* The pages behind a range go back to DONATED; nothing may pin them. With `wipe` zeroed before. */
+void srv_drop(const struct srv_range *slots, bool wipe);
+
+uint64_t srv_pinned_pages(void);
+
+/* Reduces what the NW answered to a yield to FLEX_OK or one of FLEX_E_*. */
+int64_t srv_answer(int64_t answer);
+
+/* ---- comm.c: what is shown to the NW ---- */
+
+void srv_comm_init(void);
+void srv_comm_status(void); /* counters of the status block */
+struct flex_session_comm *srv_comm_session(uint64_t number);
+void srv_comm_reason(uint64_t session, const char *reason);
+void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position);
+
+/* ---- operations: each fills call->status and values ---- */
+
+void srv_model_open(struct rt_call *call);
+void srv_model_region(struct rt_call *call);
+void srv_model_start(struct rt_call *call);
+void srv_model_close(struct rt_call *call);
+void srv_session_open(struct rt_call *call);
+void srv_session_cancel(struct rt_call *call);
+void srv_session_close(struct rt_call *call);
+void srv_claim(struct rt_call *call);
+void srv_generate(struct rt_call *call);
+void srv_work(struct rt_call *call);
+void srv_drill(struct rt_call *call);
+
+/* GENERATE's own steps in a session's life; false if the session is not where it should be. */
+bool srv_session_begin(struct srv_session *session);
+void srv_session_end(struct srv_session *session);
+
+#endif /* SERVING_H */

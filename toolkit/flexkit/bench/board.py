@@ -1,0 +1,171 @@
+"""What a benchmark asks of a board, and nothing else: implemented by ``flexkit.link`` over serial records or SSH.
+
+All times are ticks of the board's own counter (CNTVCT_EL0), taken by the agent or the driver on the board; the way
+to the host and back is never in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from flexkit.deadline import Deadline
+
+Flavour = Literal["flex", "stock"]
+Mode = Literal["stock", "normal-idle", "normal", "strawman", "flexserve"]
+
+PARTS: tuple[str, ...] = ("allocate", "read", "donate", "decrypt", "prefill", "switch")
+"""The parts of a time to first token, in the order of struct flex_breakdown (firmware/abi/flexkit/uapi.h)."""
+
+
+@dataclass(frozen=True)
+class BoardFacts:
+    """Who the board says it is, after a boot. ``identities`` are as reported at run time, 32 hex digits a part."""
+
+    name: str
+    type: str
+    evidence: Literal["silicon", "emulated-wall", "emulated-virtual"]
+    clock: Literal["wall", "virtual", "board"]
+    via: Literal["serial", "ssh"]
+    counter_hz: int
+    cores: int
+    dma_open: bool
+    identities: Mapping[str, str]
+    debug: bool
+    """True when monitor or payload reports a debug profile."""
+    kernel: str
+    """``uname -a``."""
+    emulator: str
+    """Version line of the emulator, empty on hardware."""
+    boot_seconds: float
+    """Power on to the agent's first answer, by the host's clock."""
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One prompt. ``model`` is what ``put_model`` returned."""
+
+    mode: Mode
+    model: str
+    prompt: str
+    n_predict: int
+    context: int
+    threads: int
+    drop_page_cache: bool
+    """Sync and drop Linux's page cache right before the request is submitted (outside its time)."""
+    ignore_eos: bool = True
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one prompt gave. ``exposed`` has the parts that this mode has (see PARTS); they sum to
+    ``first_token - submitted``. ``busy`` is the summed work of each part. ``token_ticks[i]`` is when token i was
+    available to the agent; ``token_ticks[0] == first_token``."""
+
+    prompt_ids: tuple[int, ...]
+    tokens: tuple[int, ...]
+    finish: str
+    submitted: int
+    first_token: int
+    finished: int
+    token_ticks: tuple[int, ...]
+    exposed: Mapping[str, int]
+    busy: Mapping[str, int]
+    switches: int = 0
+    loaded_pages: int = 0
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """A program that ran on the board: ``ticks`` from its fork to its end."""
+
+    status: int
+    out: str
+    err: str
+    ticks: int
+
+
+@dataclass(frozen=True)
+class RecallResult:
+    """Pages asked back by FLEX_IOC_RECALL, the pages that came, and the ticks of the calls alone."""
+
+    pages: int
+    ticks: int
+
+
+@dataclass(frozen=True)
+class FaultResult:
+    """A process touched fresh memory: bytes it got, ticks from its first to its last touch, and how many secure pages
+    the shrinker gave back meanwhile."""
+
+    bytes: int
+    ticks: int
+    recalled_pages: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The driver's counters: struct flex_ioc_stats and flex_ioc_info. All zero under ``stock``."""
+
+    secure_pages: int = 0
+    recallable_pages: int = 0
+    recalled: int = 0
+    recall_pinned: int = 0
+    el3_max_ticks: int = 0
+    el3_max_call: int = 0
+    extra: Mapping[str, int] = field(default_factory=dict)
+
+
+class BenchBoard(Protocol):
+    """A board that can be measured. Every method raises flexkit.errors.BoardLost or TimedOut when it does not answer,
+    and FlexError with the board's own reason when it refuses; a refused run leaves the board usable."""
+
+    def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
+        """(Re)boot into this flavour, its media flashed and verified, and check the reported identities against the
+        build. Booting the flavour that already runs restarts it."""
+
+    def put_model(self, path: Path, deadline: Deadline) -> str:
+        """Make a model file available on the board (checked by SHA-256; no copy when it is there). Returns its name
+        there."""
+
+    def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
+        """Run one prompt to its end."""
+
+    def forget(self, model: str, deadline: Deadline) -> None:
+        """Drop the model's cached weights from secure memory (FLEX_IOC_MODEL_DROP): the next flexserve run is cold."""
+
+    def protect(self, on: bool, deadline: Deadline) -> None:
+        """Switch stage 2 and the SMMU on or off (FLEX_IOC_PROTECT); refused for "off" while anything is secure."""
+
+    def recall(self, pages: int, deadline: Deadline) -> RecallResult:
+        """FLEX_IOC_RECALL: take pages back now."""
+
+    def hold(self, leave_bytes: int, deadline: Deadline) -> int:
+        """A process on the board takes memory, and keeps it, until only ``leave_bytes`` are free (MemFree of
+        /proc/meminfo after dropping caches), so that whoever wants more must recall. Returns the bytes it holds."""
+
+    def fault_in(self, size_bytes: int, deadline: Deadline) -> FaultResult:
+        """A second process maps ``size_bytes`` of anonymous memory, writes one byte in each page, and exits."""
+
+    def let_go(self, deadline: Deadline) -> None:
+        """The process of ``hold`` ends."""
+
+    def stats(self, deadline: Deadline) -> Stats:
+        """The driver's counters now."""
+
+    def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
+        """Run a program on the board to its end."""
+
+    def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
+        """Start a program on the board and return at once; ``run`` may be called while it runs. Returns a job."""
+
+    def running(self, job: int, deadline: Deadline) -> bool:
+        """Whether a spawned program is still running."""
+
+    def wait(self, job: int, deadline: Deadline) -> ExecResult:
+        """The end of a spawned program."""
+
+    def close(self) -> None:
+        """End what this client started on the board and let the board go; an emulated one is stopped."""

@@ -1,0 +1,87 @@
+"""Which modes are divided by which, as data, and the ratios that the rows allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flexkit.report import stats
+from flexkit.report.schema import Key, Ratio, Row
+
+
+@dataclass(frozen=True)
+class Side:
+    """The fields in which numerator and denominator differ; everything else has to be equal."""
+
+    mode: str
+    cache: str | None = None
+    page_cache: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``metrics`` of one side over the other. Not paired: the sides are measured in different boots."""
+
+    metrics: tuple[str, ...]
+    numerator: Side
+    denominator: Side
+    paired: bool = True
+
+
+_STRAWMAN = Side("strawman", page_cache="dropped")
+_NORMAL_COLD = Side("normal", page_cache="dropped")
+_NORMAL_WARM = Side("normal", page_cache="kept")
+_IDLE = Side("normal-idle", page_cache="dropped")
+_COLD = Side("flexserve", "cold", "dropped")
+_WARM = Side("flexserve", "warm", "dropped")
+_TIMES = ("ttft", "tpot", "e2e")
+
+COMPARISONS: tuple[Comparison, ...] = (
+    Comparison(_TIMES, _STRAWMAN, _WARM),
+    Comparison(_TIMES, _STRAWMAN, _COLD),
+    Comparison(_TIMES, _WARM, _NORMAL_WARM),
+    Comparison(_TIMES, _COLD, _NORMAL_COLD),
+    Comparison(_TIMES, _NORMAL_COLD, _IDLE),
+    Comparison(_TIMES, _IDLE, Side("stock", page_cache="dropped"), paired=False),
+    Comparison(("slowdown",), Side("flexserve", "warm", "kept"), Side("normal", page_cache="kept")),
+    Comparison(("slowdown",), Side("strawman", page_cache="kept"), Side("flexserve", "warm", "kept")),
+)
+
+
+def ratios(rows: Sequence[Row]) -> tuple[Ratio, ...]:
+    """Every comparison that two valid rows allow."""
+    by_key = {row.key: row for row in rows if row.result.valid}
+    return tuple(ratio for comparison in COMPARISONS for ratio in _of(comparison, by_key))
+
+
+def _of(comparison: Comparison, rows: dict[Key, Row]) -> Iterator[Ratio]:
+    for key, row in rows.items():
+        if key.metric in comparison.metrics and _is(key, comparison.numerator):
+            other = rows.get(replace(key, **_fields(comparison.denominator)))
+            ratio = other and _ratio(comparison.paired, row, other)
+            if ratio:
+                yield ratio
+
+
+def _is(key: Key, side: Side) -> bool:
+    return (key.mode, key.cache, key.page_cache) == (side.mode, side.cache, side.page_cache)
+
+
+def _fields(side: Side) -> dict[str, Any]:
+    return {"mode": side.mode, "cache": side.cache, "page_cache": side.page_cache}
+
+
+def _ratio(paired: bool, above: Row, below: Row) -> Ratio | None:
+    """Paired: the median of the rounds' ratios, with an interval where there are enough. Otherwise the ratio of the
+    medians, whose interval is not given."""
+    metric, top, bottom = above.key.metric, above.key, below.key
+    if paired:
+        values = stats.paired_ratios(above.result.values, below.result.values)
+        middle = stats.median(values)
+        return None if middle is None else Ratio(metric, top, bottom, True, len(values), middle, stats.ci95(values))
+    over, under = stats.median(above.result.present), stats.median(below.result.present)
+    if over is None or not under:
+        return None
+    n = min(len(above.result.present), len(below.result.present))
+    return Ratio(metric, top, bottom, False, n, over / under)

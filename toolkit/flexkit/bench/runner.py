@@ -1,0 +1,186 @@
+"""Measures a board: boots it once a flavour, runs every configuration in seeded, interleaved rounds, checks every
+token, and never repeats a try that failed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flexkit.bench import tasks
+from flexkit.bench.board import BoardFacts, Flavour, Stats
+from flexkit.bench.oracle import Oracle
+from flexkit.bench.session import ModelFile, Question, Session
+from flexkit.bench.suites import FLAVOUR_OF, ModelSpec, Suite, Variant
+from flexkit.bench.tasks import Job
+from flexkit.errors import BoardLost, FlexError, TimedOut
+from flexkit.report.schema import Attempt, Row
+
+LOSSES = 2
+"""Times that the board may be lost in one flavour before the rest of it is given up."""
+FLAVOURS: tuple[Flavour, ...] = ("flex", "stock")
+"""flex first: its figures are the ones that people wait for."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that came out of a run."""
+
+    rows: tuple[Row, ...]
+    attempts: tuple[Attempt, ...]
+    facts: Mapping[Flavour, BoardFacts]
+    stats: Stats | None
+    """The driver's counters at the end of the flex boot."""
+
+
+@dataclass
+class Runner:
+    """One run of one suite. ``prompt_of`` makes text that a model encodes to exactly so many tokens."""
+
+    suite: Suite
+    session: Session
+    models: Mapping[ModelSpec, ModelFile]
+    oracle: Oracle
+    prompt_of: Callable[[Path, int], str]
+    seed: int
+    _questions: dict[tuple[ModelSpec, int, int], Question] = field(init=False, default_factory=dict)
+    _stats: Stats | None = field(init=False, default=None)
+
+    def run(self) -> Measured:
+        """Measure everything. What the board fails at ends up in rows and attempts; raised is only what makes the
+        whole run meaningless (no reference engine, a broken model)."""
+        self._ask_reference()
+        needed = {FLAVOUR_OF[mode] for mode in self.suite.modes}
+        for flavour in FLAVOURS:
+            if flavour in needed:
+                self._block(flavour)
+        recorder = self.session.recorder
+        if self.session.setting.profile == "debug":
+            recorder.fault_all("a debug build")
+        return Measured(recorder.rows(), tuple(recorder.attempts), self.session.facts, self._stats)
+
+    # Before the board is touched
+
+    def _ask_reference(self) -> None:
+        """Cut the prompts and compute their right answers on the host."""
+        wanted = list(dict.fromkeys(self._wanted()))
+        with self.session.bus.step("reference answers") as progress:
+            for done, (spec, tokens, n, context) in enumerate(wanted):
+                self.session.deadline.check()
+                model = self.models[spec]
+                prompt = self.prompt_of(model.path, tokens)
+                expected = self.oracle.expect(model.path, prompt, n, context)
+                if len(expected.prompt_ids) != tokens:
+                    raise FlexError(f"{model.label}: a prompt of {len(expected.prompt_ids)} tokens, not {tokens}")
+                self._questions[spec, tokens, n] = Question(model, tokens, prompt, n, context, expected)
+                progress(done + 1, len(wanted))
+
+    def _wanted(self) -> Iterator[tuple[ModelSpec, int, int, int]]:
+        """(model, prompt tokens, tokens to generate, context) of every question of the suite."""
+        generation = self.suite.generation
+        if generation:
+            for model in generation.models:
+                for prompt in generation.prompts:
+                    yield model, prompt, generation.n_predict, generation.context
+        for part in (self.suite.reclaim, self.suite.slowdown):
+            if part:
+                yield part.model, part.prompt, part.n_predict, part.context
+
+    # One flavour
+
+    def _block(self, flavour: Flavour) -> None:
+        """One boot, or two when the board was lost once; what cannot be done is on record."""
+        why = self._boot(flavour)
+        jobs = list(self._jobs(flavour))
+        for cell, metrics in tasks.cells_of(jobs).items():
+            self.session.recorder.declare(cell, *metrics)
+        losses = 0
+        for number, job in enumerate(jobs):
+            if why is None and losses and not self.session.up:
+                why = "the board was lost twice" if losses >= LOSSES else self._boot(flavour)
+            if why is None and self.session.deadline.expired:
+                why = f"no time left of {self.session.deadline.seconds:g} s"
+            if why is not None:
+                self._abandon(jobs[number:], why)
+                return
+            try:
+                job.action()
+            except FlexError as error:
+                if isinstance(error, BoardLost | TimedOut):
+                    losses, self.session.up = losses + 1, False
+                self._note_failure(job, error)
+        if self.session.up and flavour == "flex":
+            self._stats = self.session.board.stats(self.session.within(self.session.limits.command, "read counters"))
+
+    def _boot(self, flavour: Flavour) -> str | None:
+        """Why the board is not up, if so."""
+        try:
+            self.session.boot(flavour)
+        except FlexError as error:
+            self.session.bus.note("boot", error.message)
+            return error.message
+        return None
+
+    def _note_failure(self, job: Job, error: FlexError) -> None:
+        """What the job has not measured by now it never will; the attempt that failed has its own record."""
+        for cell, metrics in job.cells.items():
+            self.session.recorder.fault_missing(cell, metrics, job.where.get("round"), error.message)
+        self.session.bus.note(job.stage, f"failed: {error.message}")
+
+    def _abandon(self, jobs: Sequence[Job], why: str) -> None:
+        for job in jobs:
+            self.session.recorder.not_run(job.stage, why, *job.cells, **job.where)
+
+    def _jobs(self, flavour: Flavour) -> Iterator[Job]:
+        """Everything to be done in this flavour, in its seeded order: warm-up, then rounds."""
+        order = random.Random(f"{self.seed}/{flavour}")
+        alone = tasks.Alone()
+        yield from self._warm_ups(flavour)
+        for round_ in range(self.suite.rounds):
+            groups = [*self._answers(flavour, round_), *self._beside(flavour, round_, alone)]
+            order.shuffle(groups)
+            for group in groups:
+                yield from group
+        if flavour == "flex" and self.suite.reclaim:
+            spec = self.suite.reclaim
+            question = self._questions[spec.model, spec.prompt, spec.n_predict]
+            for round_ in range(self.suite.rounds):
+                yield tasks.reclaim(self.session, self.suite.name, spec, question, round_)
+
+    def _warm_ups(self, flavour: Flavour) -> Iterator[Job]:
+        """Each mode once on each model, with the shortest prompt."""
+        spec = self.suite.generation
+        if not spec:
+            return
+        variants = dict.fromkeys(group[0] for group in spec.groups if FLAVOUR_OF[group[0].mode] == flavour)
+        for variant in variants:
+            for model in spec.models:
+                yield tasks.warm_up(self.session, self._questions[model, min(spec.prompts), spec.n_predict], variant)
+
+    def _answers(self, flavour: Flavour, round_: int) -> Iterator[list[Job]]:
+        spec = self.suite.generation
+        if not spec:
+            return
+        for model in spec.models:
+            for prompt in spec.prompts:
+                question = self._questions[model, prompt, spec.n_predict]
+                for group in spec.groups:
+                    jobs = [self._answer(question, variant, round_) for variant in _of(group, flavour)]
+                    if jobs:
+                        yield jobs
+
+    def _answer(self, question: Question, variant: Variant, round_: int) -> Job:
+        return tasks.generation(self.session, self.suite.name, question, variant, round_)
+
+    def _beside(self, flavour: Flavour, round_: int, alone: tasks.Alone) -> Iterator[list[Job]]:
+        spec = self.suite.slowdown
+        if not spec:
+            return
+        question = self._questions[spec.model, spec.prompt, spec.n_predict]
+        for variant in _of(spec.variants, flavour):
+            yield [tasks.slowdown(self.session, self.suite.name, spec, question, variant, round_=round_, alone=alone)]
+
+
+def _of(variants: Sequence[Variant], flavour: Flavour) -> list[Variant]:
+    return [variant for variant in variants if FLAVOUR_OF[variant.mode] == flavour]

@@ -1,0 +1,197 @@
+"""A board under measurement: what is resident on it, what is switched on, and every answer checked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, RunRequest, RunResult
+from flexkit.bench.oracle import Expected
+from flexkit.bench.record import Recorder, cell
+from flexkit.bench.suites import ModelSpec, Variant
+from flexkit.deadline import Deadline
+from flexkit.errors import FlexError
+from flexkit.events import Bus
+from flexkit.report.schema import Cache, Key
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds for single steps, within the deadline of the whole."""
+
+    boot: float = 120.0
+    transfer: float = 120.0
+    run: float = 120.0
+    program: float = 120.0
+    command: float = 30.0
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model on the host. ``label`` is its name and the first 12 digits of its SHA-256."""
+
+    spec: ModelSpec
+    path: Path
+    label: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all rows of a boot have in common: the board file's words until the board has answered, then its own."""
+
+    threads: int
+    clock: str
+    evidence: str
+    via: str | None
+    profile: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A prompt for a model, with its right answer."""
+
+    model: ModelFile
+    tokens: int
+    prompt: str
+    n_predict: int
+    context: int
+    expected: Expected
+
+
+@dataclass
+class Session:
+    """The board, and what this run knows of its state. Modes are prepared from that: whoever measures a mode finds
+    nothing secure that it did not ask for, and protection as the mode has it."""
+
+    board: BenchBoard
+    recorder: Recorder
+    setting: Setting
+    deadline: Deadline
+    bus: Bus
+    limits: Limits = Limits()
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    facts: dict[Flavour, BoardFacts] = field(default_factory=dict)
+    flavour: Flavour = "flex"
+    boots: int = 0
+    up: bool = False
+    _remote: dict[Path, str] = field(default_factory=dict)
+    _resident: dict[Path, None] = field(default_factory=dict)
+    _protected: bool | None = None
+
+    def within(self, seconds: float, what: str) -> Deadline:
+        """A step's deadline; TimedOut when the whole has none left."""
+        self.deadline.check()
+        return self.deadline.within(seconds, what)
+
+    @property
+    def counter_hz(self) -> int:
+        return self.facts[self.flavour].counter_hz
+
+    def boot(self, flavour: Flavour) -> None:
+        """Boot, on record; what the board says of itself becomes the setting of the rows."""
+        self.flavour, self.up = flavour, False
+        with self.bus.step("boot", flavour), self.recorder.attempt("boot", flavour=flavour):
+            facts = self.board.boot(flavour, self.within(self.limits.boot, f"boot into {flavour}"))
+        self.boots, self.up = self.boots + 1, True
+        self.facts[flavour] = facts
+        self.setting = replace(
+            self.setting,
+            clock=facts.clock,
+            evidence=facts.evidence,
+            via=facts.via,
+            profile="debug" if facts.debug else self.setting.profile,
+        )
+        self._remote.clear()
+        self._resident.clear()
+        self._protected = None
+
+    def cell(self, suite: str, **what: Any) -> Key:
+        """A cell with this setting."""
+        common = self.setting
+        shared: Mapping[str, Any] = {
+            "threads": common.threads,
+            "via": common.via,
+            "clock": common.clock,
+            "evidence": common.evidence,
+            "profile": common.profile,
+        }
+        return cell(suite, **(dict(shared) | what))
+
+    def where(self, question: Question | None = None, variant: Variant | None = None, **more: Any) -> dict[str, Any]:
+        """The fields of an attempt that say what was tried."""
+        where: dict[str, Any] = {"flavour": self.flavour}
+        if question:
+            where |= {"model": question.model.label, "prompt_tokens": question.tokens}
+        if variant:
+            where |= {"mode": variant.mode, "cache": variant.cache, "page_cache": variant.page_cache}
+        return where | more
+
+    def remote(self, model: ModelFile) -> str:
+        """The model's name on the board, which gets it first if it does not have it in this boot."""
+        if model.path not in self._remote:
+            with self.bus.step("model", model.label), self.recorder.attempt("model", **self._of(model)):
+                deadline = self.within(self.limits.transfer, f"send {model.label}")
+                self._remote[model.path] = self.board.put_model(model.path, deadline)
+        return self._remote[model.path]
+
+    def prepare(self, variant: Variant, question: Question | None) -> None:
+        """Bring the board into the state in which this variant is measured."""
+        if question:
+            self.remote(question.model)
+        if variant.mode == "stock":
+            return
+        warm = question.model.path if question and variant.cache == "warm" else None
+        for path in [path for path in self._resident if path != warm]:
+            self.board.forget(self._remote[path], self.within(self.limits.command, "drop cached weights"))
+            del self._resident[path]
+        if warm is None:
+            self._protect(variant.mode == "normal")
+        elif warm not in self._resident and question:
+            self.warm_up(question, variant)
+
+    def warm_up(self, question: Question, variant: Variant) -> None:
+        """An answer that is checked and not measured."""
+        with self.recorder.attempt("warm-up", **self.where(question, variant)):
+            question.expected.check(self.ask(question, variant))
+
+    def ask(self, question: Question, variant: Variant) -> RunResult:
+        """One prompt, unchecked."""
+        request = RunRequest(
+            mode=variant.mode,
+            model=self.remote(question.model),
+            prompt=question.prompt,
+            n_predict=question.n_predict,
+            context=question.context,
+            threads=self.setting.threads,
+            drop_page_cache=variant.page_cache == "dropped",
+        )
+        if variant.mode == "flexserve":
+            self._resident[question.model.path] = None
+            self._protected = None  # the first donation switches it on, the last release may switch it off
+        elif variant.mode == "strawman":
+            self._protected = None
+        return self.board.run(request, self.within(self.limits.run, f"{variant.mode} run of {question.model.label}"))
+
+    def _protect(self, on: bool) -> None:
+        if self._protected is not on:
+            self.board.protect(on, self.within(self.limits.command, "switch protection"))
+            self._protected = on
+
+    def _of(self, model: ModelFile) -> dict[str, Any]:
+        return {"flavour": self.flavour, "model": model.label}
+
+
+def ms(ticks: int, counter_hz: int) -> float:
+    """Ticks of the board's counter in milliseconds."""
+    return ticks * 1000.0 / counter_hz
+
+
+def share_left(model_bytes: int, taken_bytes: int) -> Cache:
+    """The cached share of a model after so much of it was taken, to two places: a row's ``cache``."""
+    if taken_bytes >= model_bytes:
+        raise FlexError(f"{taken_bytes} bytes cannot be taken from a model of {model_bytes}")
+    return round(1 - taken_bytes / model_bytes, 2)

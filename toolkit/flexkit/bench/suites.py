@@ -1,0 +1,185 @@
+"""What each suite measures, as data. A suite is in SUITES only when everything in it is really measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from flexkit.bench.board import Flavour, Mode
+from flexkit.errors import BadInput
+
+PageCache = Literal["dropped", "kept"]
+
+FLAVOUR_OF: dict[Mode, Flavour] = {
+    "stock": "stock",
+    "normal-idle": "flex",
+    "normal": "flex",
+    "strawman": "flex",
+    "flexserve": "flex",
+}
+MODES: tuple[Mode, ...] = tuple(FLAVOUR_OF)
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model by what makes it. ``params`` empty: the committed demo model; else a synthetic one."""
+
+    name: str
+    params: str = ""
+    quant: str = "q8_0"
+    seed: int = 1
+
+
+DEMO = ModelSpec("demo")
+SYNTH_25M = ModelSpec("synth-25M", "25M")
+SYNTH_100M = ModelSpec("synth-100M", "100M")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way of running a prompt: mode, weight cache (flexserve only) and Linux's page cache."""
+
+    mode: Mode
+    cache: Literal["cold", "warm"] | None = None
+    page_cache: PageCache = "dropped"
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Prompts answered: time to first token with its parts, time per output token, end to end."""
+
+    models: tuple[ModelSpec, ...]
+    prompts: tuple[int, ...]
+    groups: tuple[tuple[Variant, ...], ...]
+    """Variants of a group run one after the other (a cold run leaves what the warm one needs); groups are shuffled."""
+    n_predict: int
+    context: int
+
+
+@dataclass(frozen=True)
+class Reclaim:
+    """The NW takes ``size_bytes`` back from a resident model, then the next request is checked."""
+
+    model: ModelSpec
+    prompt: int
+    size_bytes: int
+    leave_bytes: int
+    """Free memory that is left before the taking starts, so that it must recall."""
+    n_predict: int
+    context: int
+
+
+@dataclass(frozen=True)
+class Slowdown:
+    """A packaged program beside inference that arrives at one fixed rate in every mode; divided by the program alone
+    in the same boot."""
+
+    subject: str
+    argv: tuple[str, ...]
+    model: ModelSpec
+    prompt: int
+    period_seconds: float
+    variants: tuple[Variant, ...]
+    n_predict: int
+    context: int
+
+
+@dataclass(frozen=True)
+class Suite:
+    name: str
+    title: str
+    rounds: int
+    generation: Generation | None = None
+    reclaim: Reclaim | None = None
+    slowdown: Slowdown | None = None
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that it measures, in the order of MODES."""
+        used = {variant.mode for variant in self._variants()}
+        return tuple(mode for mode in MODES if mode in used)
+
+    @property
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Every model that it needs, once."""
+        needed: list[ModelSpec] = list(self.generation.models) if self.generation else []
+        needed += [part.model for part in (self.reclaim, self.slowdown) if part is not None]
+        return tuple(dict.fromkeys(needed))
+
+    def _variants(self) -> Iterable[Variant]:
+        if self.generation:
+            for group in self.generation.groups:
+                yield from group
+        if self.slowdown:
+            yield from self.slowdown.variants
+        if self.reclaim:
+            yield Variant("flexserve", "warm")
+
+    def only(self, modes: Sequence[str]) -> Suite:
+        """The same suite for these modes; BadInput for one that it does not measure."""
+        if not modes:
+            return self
+        for mode in modes:
+            if mode not in self.modes:
+                raise BadInput(f"suite {self.name} does not measure mode {mode!r}; it has {', '.join(self.modes)}")
+        generation = self.generation
+        if generation:
+            groups = tuple(g for g in (_of(group, modes) for group in generation.groups) if g)
+            generation = replace(generation, groups=groups) if groups else None
+        slowdown = self.slowdown
+        if slowdown:
+            variants = _of(slowdown.variants, modes)
+            slowdown = replace(slowdown, variants=variants) if variants else None
+        reclaim = self.reclaim if "flexserve" in modes else None
+        return replace(self, generation=generation, slowdown=slowdown, reclaim=reclaim)
+
+
+def _of(variants: Iterable[Variant], modes: Sequence[str]) -> tuple[Variant, ...]:
+    return tuple(variant for variant in variants if variant.mode in modes)
+
+
+_GROUPS: tuple[tuple[Variant, ...], ...] = (
+    (Variant("stock"),),
+    (Variant("normal-idle"),),
+    # dropped before kept: the first run is the one that fills the page cache for the second
+    (Variant("normal"), Variant("normal", page_cache="kept")),
+    (Variant("strawman"),),
+    (Variant("flexserve", "cold"), Variant("flexserve", "warm")),
+)
+_GENERATION = Generation(models=(DEMO, SYNTH_25M), prompts=(16, 128), groups=_GROUPS, n_predict=8, context=256)
+_RECLAIM = Reclaim(model=SYNTH_100M, prompt=16, size_bytes=64 * MIB, leave_bytes=48 * MIB, n_predict=8, context=256)
+_SLOWDOWN = Slowdown(
+    subject="sysbench cpu",
+    argv=("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=1500", "--time=0", "run"),
+    model=SYNTH_25M,
+    prompt=16,
+    period_seconds=1.5,
+    variants=(
+        Variant("stock", page_cache="kept"),
+        Variant("normal-idle", page_cache="kept"),
+        Variant("normal", page_cache="kept"),
+        Variant("strawman", page_cache="kept"),
+        Variant("flexserve", "warm", page_cache="kept"),
+    ),
+    n_predict=8,
+    context=256,
+)
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite("quick", "everything once, in a few rounds", 2, _GENERATION, _RECLAIM, _SLOWDOWN),
+        Suite("ttft", "time to first token and per output token", 7, _GENERATION),
+        Suite("reclaim", "memory taken back from a resident model", 7, reclaim=_RECLAIM),
+        Suite("slowdown", "a packaged program beside inference", 5, slowdown=_SLOWDOWN),
+    )
+}
+
+
+def find(name: str) -> Suite:
+    """A suite by name; BadInput names those that exist."""
+    if name not in SUITES:
+        raise BadInput(f"no suite {name!r}; there are {', '.join(SUITES)}")
+    return SUITES[name]

@@ -1,0 +1,273 @@
+"""The single measurements. Each is a Job: the rows it is for, and the action that fills one round of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from flexkit.bench import record
+from flexkit.bench.board import ExecResult, RunResult
+from flexkit.bench.record import Metric, put_generation
+from flexkit.bench.session import Question, Session, ms, share_left
+from flexkit.bench.suites import Reclaim, Slowdown, Variant
+from flexkit.deadline import Deadline
+from flexkit.errors import BoardLost, FlexError
+from flexkit.report.schema import Key
+
+PAGE = 4096
+MB = 1_000_000
+RECALL_SHARE = 0.75
+"""Of the memory that a process takes, the least that has to come out of secure pages for it to be a reclaim: the rest
+may be memory that Linux keeps free and uses first."""
+POLL_SECONDS = 0.2
+
+_IDLE = Variant("normal-idle")
+_STOCK = Variant("stock")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing to do once. ``cells`` maps the rows that it is for to their metrics."""
+
+    stage: str
+    where: Mapping[str, Any]
+    cells: Mapping[Key, tuple[Metric, ...]]
+    action: Callable[[], None] = field(repr=False)
+
+
+# Warm-up ------------------------------------------------------------------------------------------------------------
+
+
+def warm_up(session: Session, question: Question, variant: Variant) -> Job:
+    """An answer that is in no row; what it meets for the first time is not measured."""
+
+    def action() -> None:
+        cold = Variant(variant.mode, "cold" if variant.cache else None, variant.page_cache)
+        session.prepare(cold, question)
+        session.warm_up(question, cold)
+
+    return Job("warm-up", session.where(question, variant), {}, action)
+
+
+# Answers ------------------------------------------------------------------------------------------------------------
+
+
+def generation(session: Session, suite: str, question: Question, variant: Variant, round_: int) -> Job:
+    """One answer: tokens checked, then time to first token with its parts, per token and end to end."""
+    cell = generation_cell(session, suite, question, variant)
+    where = session.where(question, variant, round=round_)
+
+    def action() -> None:
+        with session.recorder.attempt("measure", cell, **where):
+            session.prepare(variant, question)
+            result = session.ask(question, variant)
+            question.expected.check(result)
+            put_generation(session.recorder, cell, round_, result, session.counter_hz)
+        session.bus.note("measure", _told(question, variant, round_, result, session.counter_hz))
+
+    return Job("measure", where, {cell: record.GENERATION}, action)
+
+
+def generation_cell(session: Session, suite: str, question: Question, variant: Variant, **more: Any) -> Key:
+    what: dict[str, Any] = {
+        "mode": variant.mode,
+        "model": question.model.label,
+        "prompt_tokens": question.tokens,
+        "cache": variant.cache,
+        "page_cache": variant.page_cache,
+        "reference": question.expected.reference,
+    }
+    return session.cell(suite, **(what | more))
+
+
+def _told(question: Question, variant: Variant, round_: int, result: RunResult, counter_hz: int) -> str:
+    ttft = ms(result.first_token - result.submitted, counter_hz)
+    how = " ".join(str(word) for word in (variant.mode, variant.cache) if word)
+    return f"round {round_ + 1}: {how}, {question.model.spec.name}, {question.tokens} tokens: first after {ttft:.0f} ms"
+
+
+# Reclaim ------------------------------------------------------------------------------------------------------------
+
+
+def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, round_: int) -> Job:
+    """Memory is taken from a resident model twice: by a process that needs it, and by asking the driver for it; each
+    time the next answer must be right."""
+    warm = Variant("flexserve", "warm")
+    common = {
+        "mode": "flexserve",
+        "model": question.model.label,
+        "prompt_tokens": question.tokens,
+        "size_bytes": spec.size_bytes,
+        "reference": question.expected.reference,
+    }
+    demand = session.cell(suite, **common, cache="warm", pressure="anon")
+    asked = session.cell(suite, **common, cache="warm", pressure="idle")
+    baseline = session.cell(suite, mode="normal-idle", size_bytes=spec.size_bytes, pressure="anon")
+    share = share_left(question.model.path.stat().st_size, spec.size_bytes)
+    partly = generation_cell(session, suite, question, warm, cache=share)
+    where = session.where(question, warm, round=round_)
+
+    def action() -> None:
+        _measure_baseline(session, spec, baseline, round_)
+        with session.recorder.attempt("reclaim", demand, asked, partly, **where, subject="model made resident"):
+            session.prepare(warm, question)
+        with session.recorder.attempt("reclaim", demand, **where, subject="memory taken by a process"):
+            _measure_demand(session, spec, demand, round_)
+        with session.recorder.attempt("reclaim", demand, **where, subject="next answer"):
+            question.expected.check(session.ask(question, warm))
+        with session.recorder.attempt("reclaim", asked, partly, **where, subject="memory asked of the driver"):
+            _measure_asked(session, spec, asked, round_)
+        with session.recorder.attempt("reclaim", asked, partly, **where, subject="next answer"):
+            result = session.ask(question, warm)
+            question.expected.check(result)
+            put_generation(session.recorder, partly, round_, result, session.counter_hz)
+
+    cells: dict[Key, tuple[Metric, ...]] = {
+        demand: (record.RECLAIM_LATENCY, record.RECLAIM_THROUGHPUT),
+        asked: (record.RECLAIM_LATENCY, record.RECLAIM_THROUGHPUT),
+        baseline: (record.RECLAIM_BASELINE,),
+        partly: record.GENERATION,
+    }
+    return Job("reclaim", where, cells, action)
+
+
+def _measure_baseline(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
+    """The same process with free memory and nothing secure: what it costs without anybody's recall."""
+    where = session.where(variant=_IDLE, round=round_, subject="the same from free memory")
+    with session.recorder.attempt("reclaim", cell, **where):
+        session.prepare(_IDLE, None)
+        fault = session.board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
+        _took_it_all(fault.bytes, spec.size_bytes)
+        session.recorder.put(cell, record.RECLAIM_BASELINE, round_, ms(fault.ticks, session.counter_hz))
+
+
+def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
+    """Other memory is filled up first, so that what the process takes has to come out of secure pages."""
+    board = session.board
+    board.hold(spec.leave_bytes, session.within(session.limits.program, "fill memory up"))
+    try:
+        fault = board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
+    finally:
+        board.let_go(session.within(session.limits.command, "free memory"))
+    _took_it_all(fault.bytes, spec.size_bytes)
+    recalled = fault.recalled_pages * PAGE
+    if recalled < RECALL_SHARE * spec.size_bytes:
+        raise FlexError(f"only {recalled / MB:.1f} MB of {spec.size_bytes / MB:.1f} came out of secure memory")
+    _put_reclaim(session, cell, round_, fault.ticks, recalled)
+
+
+def _measure_asked(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
+    pages = spec.size_bytes // PAGE
+    taken = session.board.recall(pages, session.within(session.limits.command, "recall pages"))
+    if taken.pages != pages:
+        raise FlexError(f"{taken.pages} pages came back, not {pages}")
+    _put_reclaim(session, cell, round_, taken.ticks, taken.pages * PAGE)
+
+
+def _put_reclaim(session: Session, cell: Key, round_: int, ticks: int, recalled: int) -> None:
+    if ticks <= 0:
+        raise FlexError("the board's counter did not advance")
+    session.recorder.put(cell, record.RECLAIM_LATENCY, round_, ms(ticks, session.counter_hz))
+    session.recorder.put(cell, record.RECLAIM_THROUGHPUT, round_, recalled / MB * session.counter_hz / ticks)
+
+
+def _took_it_all(got: int, wanted: int) -> None:
+    if got != wanted:
+        raise FlexError(f"the process got {got} bytes of memory, not {wanted}")
+
+
+# Slowdown -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Alone:
+    """Ticks that the program took by itself, by boot and round; None where it failed, which is not tried again."""
+
+    ticks: dict[tuple[int, int], int | None] = field(default_factory=dict)
+
+
+def slowdown(
+    session: Session, suite: str, spec: Slowdown, question: Question, variant: Variant, *, round_: int, alone: Alone
+) -> Job:
+    """The program beside inference, divided by the program alone in the same boot and round."""
+    cell = generation_cell(session, suite, question, variant, subject=spec.subject)
+    base = _STOCK if variant.mode == "stock" else _IDLE
+    alone_cell = session.cell(suite, mode=base.mode, subject=spec.subject)
+    where = session.where(question, variant, round=round_, subject=spec.subject)
+
+    def action() -> None:
+        if (session.boots, round_) not in alone.ticks:
+            alone.ticks[session.boots, round_] = None
+            alone_where = session.where(variant=base, round=round_, subject=f"{spec.subject} alone")
+            with session.recorder.attempt("slowdown", alone_cell, cell, **alone_where):
+                alone.ticks[session.boots, round_] = _alone(session, spec, base, alone_cell, round_)
+        divisor = alone.ticks[session.boots, round_]
+        if divisor is None:
+            why = f"{spec.subject} alone has failed in this round"
+            session.recorder.not_run("slowdown", why, cell, **where)
+            raise FlexError(why)
+        with session.recorder.attempt("slowdown", cell, **where):
+            session.prepare(variant, question)
+            question.expected.check(session.ask(question, variant))
+            beside, rate = _beside(session, spec, question, variant)
+            session.recorder.put(cell, record.SLOWDOWN, round_, beside.ticks / divisor)
+            session.recorder.put(cell, record.ACHIEVED_RATE, round_, rate)
+
+    cells = {cell: (record.SLOWDOWN, record.ACHIEVED_RATE), alone_cell: (record.SLOWDOWN_ALONE,)}
+    return Job("slowdown", where, cells, action)
+
+
+def _alone(session: Session, spec: Slowdown, base: Variant, cell: Key, round_: int) -> int:
+    session.prepare(base, None)
+    done = _ended_well(session.board.execute(spec.argv, _program_deadline(session, spec)))
+    session.recorder.put(cell, record.SLOWDOWN_ALONE, round_, ms(done.ticks, session.counter_hz))
+    return done.ticks
+
+
+def _beside(session: Session, spec: Slowdown, question: Question, variant: Variant) -> tuple[ExecResult, float]:
+    """The program with a request every ``period_seconds`` (at once when the last one took longer), each answer
+    checked. Returns its end and the requests a second that were really answered."""
+    board = session.board
+    job = board.spawn(spec.argv, _program_deadline(session, spec))
+    start = session.clock()
+    answered = 0
+    try:
+        while _still_running(session, job):
+            due = start + answered * spec.period_seconds - session.clock()
+            if due > 0:
+                session.sleep(min(POLL_SECONDS, due))
+                continue
+            question.expected.check(session.ask(question, variant))
+            answered += 1
+    except BoardLost:
+        raise
+    except FlexError:
+        with suppress(FlexError):  # the program must not run into the next measurement; the first error is the one told
+            board.wait(job, _program_deadline(session, spec))
+        raise
+    elapsed = session.clock() - start
+    return _ended_well(board.wait(job, _program_deadline(session, spec))), answered / elapsed
+
+
+def _still_running(session: Session, job: int) -> bool:
+    return session.board.running(job, session.within(session.limits.command, "ask for a program"))
+
+
+def _program_deadline(session: Session, spec: Slowdown) -> Deadline:
+    return session.within(session.limits.program, spec.subject)
+
+
+def _ended_well(result: ExecResult) -> ExecResult:
+    if result.status != 0:
+        tail = (result.err or result.out).strip().splitlines()[-1:]
+        raise FlexError(f"the program ended with status {result.status}{': ' + tail[0] if tail else ''}")
+    if result.ticks <= 0:
+        raise FlexError("the board's counter did not advance")
+    return result
+
+
+def cells_of(jobs: Iterable[Job]) -> dict[Key, tuple[Metric, ...]]:
+    """Every row that these jobs are for."""
+    return {cell: metrics for job in jobs for cell, metrics in job.cells.items()}

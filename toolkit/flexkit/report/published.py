@@ -1,0 +1,72 @@
+"""Figures that others have published, to stand beside ours where both mean the same thing. Theirs are from silicon;
+ours carry their own clock and evidence, and nothing is computed from the two together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flexkit.report.schema import Key, Ratio
+
+
+@dataclass(frozen=True)
+class Published:
+    """One claim. ``ours`` picks the ratios of a report that mean the same."""
+
+    what: str
+    figure: str
+    source: str
+    where: str
+    ours: Callable[[Ratio], bool]
+
+
+def _between(
+    metric: str, above: tuple[str, str | None], below: tuple[str, str | None], page_cache: str | None = None
+) -> Callable[[Ratio], bool]:
+    def is_one(ratio: Ratio) -> bool:
+        top, bottom = ratio.numerator, ratio.denominator
+        same = ratio.metric == metric and _side(top) == above and _side(bottom) == below
+        return same and (page_cache is None or bottom.page_cache == page_cache)
+
+    return is_one
+
+
+def _side(key: Key) -> tuple[str | None, str | None]:
+    return key.mode, key.cache if isinstance(key.cache, str) else None
+
+
+_FLEXSERVE = "FlexServe"
+_TZ = "TZ-LLM"
+_ONE_SOC = "prototype on one SoC, silicon"
+_ORANGE = "Orange Pi 5 Plus, NPU, 1.1B to 8B models, silicon"
+
+PUBLISHED: tuple[Published, ...] = (
+    Published(
+        "Time to first token: strawman ÷ FlexServe, weights cached",
+        "10.05 on average",
+        _FLEXSERVE,
+        _ONE_SOC,
+        _between("ttft", ("strawman", None), ("flexserve", "warm")),
+    ),
+    Published(
+        "Time to first token: strawman ÷ protected, weights loaded",
+        "4.2 to 11.0 (76.1 to 90.9 % below)",
+        _TZ,
+        _ORANGE,
+        _between("ttft", ("strawman", None), ("flexserve", "cold")),
+    ),
+    Published(
+        "Time to first token: protected ÷ unprotected, weights loaded",
+        "1.05 to 1.28",
+        _TZ,
+        _ORANGE,
+        _between("ttft", ("flexserve", "cold"), ("normal", None), "dropped"),
+    ),
+    Published(
+        "Time per output token: protected ÷ unprotected",
+        "1.01 to 1.05",
+        _TZ,
+        _ORANGE,
+        _between("tpot", ("flexserve", "warm"), ("normal", None), "kept"),
+    ),
+)

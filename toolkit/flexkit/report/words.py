@@ -1,0 +1,88 @@
+"""Figures and names as people read them."""
+
+from __future__ import annotations
+
+import math
+
+from flexkit.report.schema import Cache, Key
+
+_NARROW = "\u202f"
+
+MODE_NAMES = {
+    "stock": "Stock Linux",
+    "normal-idle": "Normal, idle",
+    "normal": "Normal",
+    "strawman": "Strawman",
+    "flexserve": "FlexServe",
+}
+
+
+def plain(value: float) -> str:
+    """Three significant digits, no exponent, thousands apart, no trailing zeros."""
+    text = exact(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def exact(value: float) -> str:
+    """Three significant digits, trailing zeros kept: for columns. Whole digits are never cut."""
+    rounded = float(f"{value:.3g}") if abs(value) < 1000 else value
+    if rounded == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:,.{digits}f}".replace(",", _NARROW)
+
+
+def figure(value: float, unit: str) -> str:
+    """A value with its unit; milliseconds become seconds from 10,000 on, ratios get their sign."""
+    if unit == "ms" and value >= 10_000:
+        return f"{exact(value / 1000)}{_NARROW}s"
+    if unit == "ratio":
+        return f"{exact(value)}×"
+    return f"{exact(value)}{_NARROW}{unit}"
+
+
+def mode_name(mode: str | None) -> str:
+    return MODE_NAMES.get(mode or "", mode or "")
+
+
+def cache_note(cache: Cache) -> str:
+    """``cold``, ``warm``, or the share that was still there."""
+    if cache is None:
+        return ""
+    if isinstance(cache, str):
+        return cache
+    return f"{100 * cache:.0f}{_NARROW}% cached"
+
+
+def note(key: Key) -> str:
+    """What of a row's configuration stands beside its mode's name."""
+    if key.cache is not None:
+        return cache_note(key.cache)
+    return {"dropped": "from disk", "kept": "page cache"}.get(key.page_cache or "", "")
+
+
+def side(key: Key) -> str:
+    """Mode and variant, in one."""
+    said = note(key)
+    return f"{mode_name(key.mode)}{', ' + said if said else ''}"
+
+
+def model_name(label: str | None) -> str:
+    """A model's name without its hash."""
+    return (label or "").split("@")[0]
+
+
+def configuration(key: Key) -> str:
+    """Model and prompt."""
+    words = [model_name(key.model), f"{key.prompt_tokens}-token prompt" if key.prompt_tokens else "", key.subject or ""]
+    return ", ".join(word for word in words if word)
+
+
+def size(size_bytes: int | None) -> str:
+    return "" if size_bytes is None else f"{plain(size_bytes / (1 << 20))}{_NARROW}MB"
+
+
+def span(values: list[float], digits: str = "") -> str:
+    """``3.1 to 12.4``, or the one figure."""
+    low, high = exact(min(values)), exact(max(values))
+    return low if low == high else f"{low} to {high}"

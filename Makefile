@@ -15,15 +15,15 @@ help:
 	@echo 'make clean    remove what this checkout made (the cache: flexkit cache prune)'
 
 setup:
-	@toolkit/setup.sh
+	@toolkit/flexkit/setup.sh
 
 build: setup
-	$(FLEXKIT) build -b $(BOARD)
+	$(FLEXKIT) build -b $(BOARD) --flavour all
 
 bench: setup
-	$(FLEXKIT) build -b $(BOARD)
+	$(FLEXKIT) build -b $(BOARD) --flavour all
 	$(FLEXKIT) flash -b $(BOARD)
-	$(FLEXKIT) bench -b $(BOARD) --suite quick -o reports/latest
+	$(FLEXKIT) bench -b $(BOARD) --suite quick
 
 # One pytest run, quick tests first, so that one report holds everything.
 test: setup
@@ -38,4 +38,4 @@ nightly: setup
 	FLEXKIT_NIGHTLY=1 $(PYTEST) tests
 
 clean:
-	rm -rf build dist reports/latest reports/runs reports/tests .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist reports/latest reports/tests .pytest_cache .mypy_cache .ruff_cache

@@ -131,7 +131,7 @@ def _value(document: Document, kind: Any, value: Any, where: KeyPath) -> Any:
 
 def _scalar(document: Document, kind: type, value: Any, where: KeyPath) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         words = {int: "a whole number", str: "a string", bool: "true or false", float: "a number"}
         raise document.error(where, f"{_show(where)} must be {words[kind]}, not {value!r}")

@@ -79,6 +79,7 @@ class Apt:
             "APT::Keep-Downloaded-Packages": "true",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
+            "Acquire::ForceHash": "SHA256",
             "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled": "false",
             "Debug::NoLocking": "true",
         }

@@ -20,7 +20,7 @@ _STOCK_PATCHES = "0001-*.patch"  # BL33 from a FIP of its own: both flavours lie
 
 @dataclass(frozen=True)
 class Monitor:
-    """What the flex flavour adds to TF-A. ``firmware``: a folder laid out as firmware/; ``header``: flex_board.h's."""
+    """What the flex flavour adds to TF-A. ``firmware``: laid out as firmware/; ``header``: where flex_board.h is."""
 
     firmware: Path
     header: Path

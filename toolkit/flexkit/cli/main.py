@@ -1,4 +1,4 @@
-"""The ``flexkit`` program: finds a command's module only when the command is run, and turns failures into exit codes."""
+"""The ``flexkit`` program: imports a command's module when the command is run, and turns failures into exit codes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "shell": ("board", "Run a command on a board."),
     "infer": ("infer", "Run a prompt on a board."),
     "bench": ("bench", "Measure, and leave a report."),
-    "attack": ("attack", "Mount the attacks of a compromised operating system."),
     "report": ("report", "Show and compare reports."),
     "models": ("models", "Models: list, inspect, make."),
     "cache": ("cache", "What builds keep on this machine."),

@@ -4,22 +4,26 @@
 # Installs the Debian packages that are missing, makes .venv with flexkit in it, and links ~/.local/bin/flexkit if that
 # folder is on the PATH. A second run finds its stamp and touches neither network nor disk. Exit status: 0 done,
 # 3 the machine lacks something that this script may not mend.
+#
+#   setup.sh              all of it
+#   setup.sh --missing    print the Debian packages that are missing, one a line (flexkit doctor)
+#   setup.sh --packages   install those, nothing else (flexkit doctor --fix)
 set -euo pipefail
 
-top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 venv=$top/.venv
 stamp=$venv/.flexkit-setup
 constraints=$top/toolkit/constraints.txt
 
 # Compilers and what TF-A's and Linux's builds call, the emulator, file-system tools, Python, a browser that looks at reports.
 packages=(
-  gcc libc6-dev patch xz-utils bzip2 bison flex bc perl libssl-dev device-tree-compiler ccache e2fsprogs
+  gcc libc6-dev patch xz-utils bzip2 bison flex bc perl libssl-dev device-tree-compiler ccache e2fsprogs fdisk
   gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3 python3-venv qemu-user chromium
 )
 emulator=(qemu-system-arm qemu-utils)
 emulator_major=10
 # What a later run checks without asking dpkg: one program for each package that has one.
-programs=(gcc patch xz bison flex bc perl dtc ccache debugfs aarch64-linux-gnu-gcc qemu-aarch64 qemu-system-aarch64 chromium)
+programs=(gcc patch xz bison flex bc perl dtc ccache debugfs sfdisk aarch64-linux-gnu-gcc qemu-aarch64 qemu-system-aarch64 chromium)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 3; }
@@ -27,7 +31,7 @@ fail() { printf 'setup: %s\n' "$@" >&2; exit 3; }
 wanted_stamp() {
   local release
   release=$(. /etc/os-release && echo "${ID:-} ${VERSION_ID:-}")
-  { echo "$release $top"; cat "$top/toolkit/setup.sh" "$top/pyproject.toml" "$constraints"; } | sha256sum
+  { echo "$release $top"; cat "$top/toolkit/flexkit/setup.sh" "$top/pyproject.toml" "$constraints"; } | sha256sum
 }
 
 is_done() {
@@ -113,6 +117,16 @@ link_program() {
   mkdir -p "$folder"
   ln -sfn "$venv/bin/flexkit" "$folder/flexkit"
 }
+
+case ${1:-} in
+  --missing)
+    missing_packages "${packages[@]}"
+    has_emulator || printf '%s\n' "${emulator[@]}"
+    exit 0 ;;
+  --packages) install_packages; exit 0 ;;
+  '') ;;
+  *) printf 'usage: setup.sh [--missing | --packages]\n' >&2; exit 2 ;;
+esac
 
 if is_done; then link_program; exit 0; fi
 exec 9>"${TMPDIR:-/tmp}/flexkit-setup-$(id -u).lock"

@@ -1,0 +1,119 @@
+"""The program as a whole: help is quick and complete, failures are one message and the documented exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from flexkit import errors
+from flexkit.cli import main
+
+PROGRAM = [sys.executable, "-c", "from flexkit.cli.main import main; main()"]
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_help_imports_no_commands_module() -> None:
+    script = "import sys; from flexkit.cli import main; main.run(['--help']); "
+    script += "print([name for name in sys.modules if name in ('numpy', 'fabric', 'jinja2', 'flexkit.build')])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").stdout
+    for name in main._COMMANDS:
+        assert f"  {name} " in text
+
+
+def leaves(command: click.Command, name: str) -> list[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        return [leaf for key, each in command.commands.items() for leaf in leaves(each, f"{name} {key}")]
+    return [(name, command)]
+
+
+@pytest.mark.parametrize("name", list(main._COMMANDS))
+def test_every_command_is_there_and_takes_a_time_limit(name: str) -> None:
+    module = importlib.import_module(f"flexkit.cli.{main._COMMANDS[name][0]}")
+    found = [each for each in module.COMMANDS if each.name == name]
+    assert len(found) == 1
+    for path, command in leaves(found[0], name):
+        assert "--timeout" in {option for each in command.params for option in each.opts}, path
+
+
+def test_unknown_board_exits_2_with_one_error_and_no_traceback() -> None:
+    result = run("boards", "show", "nobody")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: no board is called 'nobody'")
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in run("--debug", "boards", "show", "nobody").stderr
+
+
+def test_unknown_command_and_option_exit_2() -> None:
+    assert run("nonsense").returncode == 2
+    assert run("boards", "list", "--nonsense").returncode == 2
+
+
+def test_a_broken_lab_file_exits_2_and_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "lab.toml"
+    path.write_text("default = 1\n\n[board\n")
+    result = run("boards", "list", "--lab", str(path))
+    assert result.returncode == 2
+    assert f"{path}:3:" in result.stderr
+
+
+def test_json_is_one_line_the_last_on_standard_output() -> None:
+    result = run("boards", "list", "--json")
+    assert result.returncode == 0
+    assert "qemu-virt" in [each["name"] for each in json.loads(result.stdout.splitlines()[-1])["types"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.Invalid, 1),
+        (errors.BadInput, 2),
+        (errors.MissingTool, 3),
+        (errors.BuildError, 4),
+        (errors.FlashError, 5),
+        (errors.BoardLost, 6),
+        (errors.TimedOut, 7),
+        (errors.Busy, 8),
+    ],
+)
+def test_each_failure_has_its_exit_code(
+    error: type[errors.FlexError], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error("it went wrong", mend="mend it so")
+
+    monkeypatch.setattr(main.cli, "main", fail)
+    assert main.run(["boards"]) == code
+    assert capsys.readouterr().err == "error: it went wrong\n  mend it so\n"
+
+
+def test_a_fault_of_our_own_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(main.cli, "main", fail)
+    assert main.run(["boards"]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_board_option_and_version() -> None:
+    assert run("boards", "show", "qemu-virt").stdout.startswith("qemu-virt: ")
+    assert run("--version").stdout.startswith("flexkit, version ")

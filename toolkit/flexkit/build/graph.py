@@ -1,0 +1,300 @@
+"""The build graph: which part is made of what. A part whose inputs have not changed is not made again.
+
+    sources -> kernel-stock -> kernel -> modules
+    sources -> monitor (TF-A with the monitor), payload      -> images -> manifest
+    engine -> agent -> rootfs
+
+A part's identity is the hash of its inputs: sources, our own files, the board file's values that reach it, compiler,
+profile and the recipe (the module here that makes it). The build identity is the hash of the parts' identities.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from flexkit import paths
+from flexkit.boards import Board, header
+from flexkit.build import gpt, kernel, rootfs, sources, tfa, tools
+from flexkit.build.apt import Package
+from flexkit.build.manifest import Flavour, Image, Manifest, Profile
+from flexkit.build.sources import Source
+from flexkit.build.store import Store, file_hash, identity, need_space, project_copy, tree_hash
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput
+from flexkit.events import Bus
+
+PARTS: Mapping[Flavour, tuple[str, ...]] = {
+    "flex": ("monitor", "payload", "agent", "rootfs", "kernel", "modules"),
+    "stock": ("tf-a", "agent", "rootfs", "kernel"),
+}
+_GB = 1_000_000_000
+# Folders of a part that are kept however old they are; kernels are large.
+_KEEP = {"kernel-stock": 2, "kernel": 3}
+_KEEP_SMALL = 8
+
+
+@dataclass(frozen=True)
+class Node:
+    """A part to be made: its inputs by name, what makes it, and the room that takes."""
+
+    name: str
+    inputs: Mapping[str, str]
+    make: Callable[[Path], None]
+    space: int = _GB // 10
+
+    @property
+    def key(self) -> str:
+        return identity(self.inputs)
+
+
+@dataclass
+class Graph:
+    """One build. Nodes are methods; each hashes its inputs when it is first asked for."""
+
+    board: Board
+    flavour: Flavour
+    profile: Profile
+    bus: Bus
+    deadline: Deadline
+    overrides: Mapping[str, Path] = field(default_factory=dict)
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(paths.cache())
+
+    @cached_property
+    def project(self) -> Path:
+        return paths.project()
+
+    @property
+    def debug(self) -> bool:
+        return self.profile == "debug"
+
+    # ---- inputs ----------------------------------------------------------------------------------------------------
+
+    def source(self, name: str) -> Source:
+        if name not in self._sources:
+            folder = self.overrides.get(name)
+            found = sources.override(name, folder) if folder else self._obtain(name)
+            self._sources[name] = found
+        return self._sources[name]
+
+    @cached_property
+    def _sources(self) -> dict[str, Source]:
+        return {}
+
+    def _obtain(self, name: str) -> Source:
+        return sources.obtain(name, self.store.root, self.bus, self.deadline)
+
+    @cached_property
+    def packages(self) -> list[Package]:
+        return rootfs.packages(self.store.root, self.bus, self.deadline)
+
+    @cached_property
+    def compiler(self) -> str:
+        return tools.compiler(tools.CROSS, self.deadline)
+
+    @cached_property
+    def board_header(self) -> str:
+        return header.render(self.board)
+
+    def _firmware(self, *names: str) -> dict[str, Path]:
+        """Folders of the project, by their relative names."""
+        return {f"firmware/{name}": self.project / "firmware" / name for name in names}
+
+    def _inputs(self, recipe: str, folders: Mapping[str, Path], **more: str) -> dict[str, str]:
+        """Inputs that every compiled part has: recipe, compiler, profile, our own folders."""
+        here = Path(__file__).resolve().parent
+        hashes = {name: tree_hash([folder], skip=_leftover) for name, folder in folders.items()}
+        recipes = tree_hash([here / f"{recipe}.py", here / "tools.py"])
+        return {"recipe": recipes, "compiler": self.compiler, "profile": self.profile, **hashes, **more}
+
+    # ---- nodes -----------------------------------------------------------------------------------------------------
+
+    def kernel_stock(self) -> Node:
+        config = self.project / "kernel-patches/config/flexkit.config"
+        linux, cmdline = self.source("linux"), self.board.boot.cmdline
+        inputs = self._inputs("kernel", {"config": config}, linux=linux.sha256, cmdline=cmdline)
+        del inputs["profile"]  # the kernel is the same in both
+        build = kernel.Kbuild(identity(inputs), self._ccache, self.deadline)
+        return Node("kernel-stock", inputs, lambda at: build.stock(at, linux, config.parent, cmdline), 2 * _GB)
+
+    def kernel_flex(self) -> Node:
+        stock, patches, abi = self.kernel_stock(), self.project / "kernel-patches", self.project / "firmware/abi"
+        inputs = self._inputs("kernel", {"patches": patches, "abi": abi}, stock=stock.key)
+        del inputs["profile"]
+        build = kernel.Kbuild(identity(inputs), self._ccache, self.deadline)
+        return Node("kernel", inputs, lambda at: build.flex(at, self.get(stock), patches, abi), 2 * _GB)
+
+    def kernel(self) -> Node:
+        return self.kernel_flex() if self.flavour == "flex" else self.kernel_stock()
+
+    def modules(self) -> Node:
+        base, folder = self.kernel(), self.project / "tests/system/modules"
+        inputs = self._inputs("kernel", {"modules": folder}, kernel=base.key)
+        build = kernel.Kbuild(base.key, self._ccache, self.deadline)
+        return Node("modules", inputs, lambda at: build.modules(at, self.get(base), folder))
+
+    def tf_a(self) -> Node:
+        """Stock TF-A."""
+        patches, source = self.project / "firmware/tf-a", self.source("tf-a")
+        inputs = self._inputs("tfa", {"patches": patches}, source=source.sha256, board=self._board_hash())
+        return Node(
+            "tf-a", inputs, lambda at: tfa.build(at, source, self.board, patches, None, self.deadline), _GB // 2
+        )
+
+    def monitor(self) -> Node:
+        """TF-A with the monitor and the payload's dispatcher."""
+        folders, source = self._firmware("abi", "monitor", "tf-a"), self.source("tf-a")
+        inputs = self._inputs("tfa", folders, source=source.sha256, board=self._board_hash())
+
+        def build(at: Path) -> None:
+            firmware = self._scratch(at, folders)
+            monitor = tfa.Monitor(firmware, at, identity(inputs), self.debug)
+            tfa.build(at, source, self.board, firmware / "tf-a", monitor, self.deadline)
+
+        return Node("monitor", inputs, build, _GB // 2)
+
+    def payload(self) -> Node:
+        folders = self._firmware("abi", "payload")
+        inputs = self._inputs("graph", folders, board=self._board_hash())
+
+        def build(at: Path) -> None:
+            firmware = self._scratch(at, folders)
+            words = [f"O={at}", f"FLEX_BUILD_ID_HEX={identity(inputs)}", f"FLEXKIT_BOARD_H={at}"]
+            self._make(at, firmware / "payload", words)
+
+        return Node("payload", inputs, build)
+
+    def agent(self) -> Node:
+        folders = self._firmware("abi", "agent", "payload/engine")
+        inputs = self._inputs("graph", folders)
+
+        def build(at: Path) -> None:
+            firmware = self._scratch(at, folders)
+            self._make(at, firmware / "agent", [f"BUILD={at}", f"FLEX_BUILD_ID={identity(inputs)}"])
+
+        return Node("agent", inputs, build)
+
+    def rootfs(self) -> Node:
+        agent, size = self.agent(), self._region_size("rootfs")
+        packages = identity({each.file: each.sha256 for each in self.packages})
+        overlay = tree_hash([rootfs.OVERLAY])
+        inputs = self._inputs("rootfs", {}, packages=packages, agent=agent.key, overlay=overlay, size=str(size))
+        archives = [self.store.root / "apt/cache/archives" / each.file for each in self.packages]
+
+        def build(at: Path) -> None:
+            programs = {"usr/bin/flexagent": self.get(agent) / "flexagent"}
+            rootfs.build(at, archives, programs, identity(inputs), size, self.deadline)
+
+        return Node("rootfs", inputs, build)
+
+    def images(self) -> Node:
+        """FIPs, partition tables, and a list of everything that goes onto the media, with hashes."""
+        loader, linux, root = self.boot_loader(), self.kernel(), self.rootfs()
+        payload = self.payload() if self.flavour == "flex" else None
+        inputs = {"loader": loader.key, "kernel": linux.key, "rootfs": root.key, "board": self._board_hash()}
+        if payload:
+            inputs["payload"] = payload.key
+
+        def build(at: Path) -> None:
+            tool = self.get(loader) / "fiptool"
+            first = {"tb-fw": self.get(loader) / "bl2.bin", "soc-fw": self.get(loader) / "bl31.bin"}
+            if payload:
+                first["tos-fw"] = self.get(payload) / "payload.bin"
+            tfa.fip(tool, first, at / "fip.bin", self.deadline)
+            tfa.fip(tool, {"nt-fw": self.get(linux) / "Image"}, at / "kernel-fip.bin", self.deadline)
+            disk = self.board.medium("disk")
+            (at / "disk-gpt.bin").write_bytes(gpt.primary(disk))
+            (at / "disk-gpt-backup.bin").write_bytes(gpt.backup(disk, disk.region(gpt.BACKUP).size))
+            files = {"bl1": self.get(loader) / "bl1.bin", "rootfs": self.get(root) / "rootfs.ext4"}
+            files |= {path.stem: path for path in sorted(at.glob("*.bin"))}
+            listing = {name: [str(path), file_hash(path), path.stat().st_size] for name, path in files.items()}
+            (at / "images.json").write_text(json.dumps(listing))
+
+        return Node("images", inputs, build)
+
+    def boot_loader(self) -> Node:
+        return self.monitor() if self.flavour == "flex" else self.tf_a()
+
+    # ---- making ----------------------------------------------------------------------------------------------------
+
+    def get(self, node: Node) -> Path:
+        """The folder of a part, made if it is not in the store."""
+        if self.store.has(node.name, node.key):
+            return self.store.get(node.name, node.key, node.make, self.deadline)
+        need_space(self.store.root, node.space, f"building {node.name}")
+        with self.bus.step(f"build {node.name}", node.key):
+            folder = self.store.get(node.name, node.key, node.make, self.deadline)
+        self.store.retire(node.name, _KEEP.get(node.name, _KEEP_SMALL))
+        return folder
+
+    def manifest(self, parts: Sequence[str] = ()) -> Manifest:
+        """Make parts (all of them if none is named, and then the images) and say what there is."""
+        known = PARTS[self.flavour]
+        for name in parts:
+            if name not in known:
+                raise BadInput(f"the {self.flavour} flavour has no part {name!r}", mend=f"parts: {', '.join(known)}")
+        nodes = {name: self._node(name) for name in parts or known}
+        outputs = {name: self.get(node) for name, node in nodes.items()}
+        identities = {name: node.key for name, node in nodes.items() if name != "modules"}
+        images = {} if parts else self._images(self.get(self.images()))
+        return Manifest(
+            identity=identity(identities),
+            board=self.board.name,
+            flavour=self.flavour,
+            profile=self.profile,
+            parts=identities,
+            images=images,
+            outputs=outputs,
+            sources={name: source.describe() for name, source in self._sources.items()},
+            packages=[{"name": p.name, "version": p.version, "sha256": p.sha256} for p in self.packages]
+            if images
+            else [],
+            toolchain={"cross": self.compiler},
+        )
+
+    def _node(self, name: str) -> Node:
+        node: Node = getattr(self, name.replace("-", "_"))()
+        return node
+
+    @staticmethod
+    def _images(folder: Path) -> dict[str, Image]:
+        listing = json.loads((folder / "images.json").read_text())
+        return {name: Image(Path(path), sha256, size) for name, (path, sha256, size) in listing.items()}
+
+    # ---- helpers ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _ccache(self) -> Path:
+        return self.store.root / "ccache"
+
+    def _board_hash(self) -> str:
+        """Of what firmware and images take from the board file; its timeouts and titles are not among that."""
+        return identity({"header": self.board_header, "media": repr(self.board.media)})
+
+    def _region_size(self, image: str) -> int:
+        for medium in self.board.media:
+            for region in medium.regions:
+                if region.image == image:
+                    return region.size
+        raise BadInput(f"the board {self.board.name} has no region for the image {image!r}")
+
+    def _scratch(self, at: Path, folders: Mapping[str, Path]) -> Path:
+        """Our sources copied beside what is made of them, with the board's header; returns the firmware/ in there."""
+        project_copy(folders, at / "src")
+        (at / "flex_board.h").write_text(self.board_header)
+        return at / "src/firmware"
+
+    def _make(self, at: Path, folder: Path, words: Sequence[str]) -> None:
+        debug = ["FLEX_DEBUG=1"] if self.debug else []
+        tools.make(folder, [f"CROSS_COMPILE={tools.CROSS}", *words, *debug], self.deadline, log=at / "build.log")
+
+
+def _leftover(path: Path) -> bool:
+    """Not an input: what a compiler or an editor left in a source folder."""
+    return path.suffix in (".o", ".a", ".d") or path.name.endswith("~") or path.name.startswith(".")

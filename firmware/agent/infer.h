@@ -27,6 +27,9 @@ int flex_infer_linux(const struct flex_infer *infer);
 bool flex_infer_token(const struct flex_infer *infer, uint32_t index, int32_t id, uint64_t ticks, const void *text,
 		      size_t bytes);
 
+/* FLEX_MSG_TEXT: more of the last token. False when the agent is gone. */
+bool flex_infer_text(const struct flex_infer *infer, const void *text, size_t bytes);
+
 /* EXPOSED or BUSY of one part. */
 void flex_infer_part(struct flex_builder *builder, uint8_t tag, uint8_t part, uint64_t ticks);
 

@@ -11,7 +11,6 @@
 #include <flexkit/uapi.h>
 
 #include "answer.h"
-#include "clock.h"
 #include "infer.h"
 
 #define EVENTS 16 /* taken by one read() at the most */
@@ -23,7 +22,6 @@ struct run {
 	struct flex_ioc_model model;
 	struct flex_ioc_result result;
 	__s32 prompt_ids[FLEX_PROMPT_IDS];
-	uint64_t submitted;
 	uint32_t tokens;
 	int finish;
 };
@@ -43,7 +41,9 @@ static int begin(struct run *run)
 		.threads = infer->threads,
 		.context = infer->context,
 		.n_predict = infer->tokens,
-		.flags = infer->flags & FLEX_INFER_IGNORE_EOS ? FLEX_GENERATE_IGNORE_EOS : 0,
+		/* The clock of the request starts where its model is opened. */
+		.flags = FLEX_GENERATE_FROM_MODEL |
+			 (infer->flags & FLEX_INFER_IGNORE_EOS ? FLEX_GENERATE_IGNORE_EOS : 0),
 		.prompt_bytes = (__u32)infer->prompt_bytes,
 		.prompt = (uintptr_t)infer->prompt,
 	};
@@ -51,7 +51,6 @@ static int begin(struct run *run)
 	run->device = open(FLEX_DEVICE, O_RDWR | O_CLOEXEC);
 	if (run->device < 0)
 		return fail(run, errno, FLEX_DEVICE, NULL);
-	run->submitted = flex_ticks();
 	run->model_file = open(infer->model, O_RDONLY | O_CLOEXEC);
 	if (run->model_file < 0)
 		return fail(run, errno, infer->model, NULL);
@@ -82,6 +81,9 @@ static int take_event(struct run *run, const struct flex_event *event)
 	switch (event->type) {
 	case FLEX_EVENT_TOKEN:
 		flex_infer_token(run->infer, run->tokens++, event->value, event->ticks, event->text, bytes);
+		return 0;
+	case FLEX_EVENT_TEXT:
+		flex_infer_text(run->infer, event->text, bytes);
 		return 0;
 	case FLEX_EVENT_DONE:
 		run->finish = event->value;
@@ -118,10 +120,8 @@ static int follow(struct run *run)
 static void put_breakdown(struct flex_builder *builder, const struct run *run)
 {
 	const struct flex_breakdown *times = &run->result.breakdown;
-	/* Opening the model is part of the request: what passed before the driver's own clock started is switching. */
-	uint64_t opening = times->submitted > run->submitted ? times->submitted - run->submitted : 0;
 	const uint64_t exposed[] = { times->allocate, times->read,    times->donate,
-				     times->decrypt,  times->prefill, times->switch_ + opening };
+				     times->decrypt,  times->prefill, times->switch_ };
 	const uint64_t busy[] = { times->allocate_busy, times->read_busy,    times->donate_busy,
 				  times->decrypt_busy,  times->prefill_busy, times->switch_busy };
 
@@ -129,7 +129,7 @@ static void put_breakdown(struct flex_builder *builder, const struct run *run)
 		flex_infer_part(builder, FLEX_TAG_EXPOSED, part, exposed[part]);
 		flex_infer_part(builder, FLEX_TAG_BUSY, part, busy[part]);
 	}
-	flex_build_number(builder, FLEX_TAG_SUBMITTED, times->submitted - opening);
+	flex_build_number(builder, FLEX_TAG_SUBMITTED, times->submitted);
 	flex_build_number(builder, FLEX_TAG_FIRST_TOKEN, times->first_token);
 	flex_build_number(builder, FLEX_TAG_FINISHED, times->finished);
 	flex_build_number(builder, FLEX_TAG_SWITCHES, times->switches);

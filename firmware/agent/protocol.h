@@ -22,7 +22,7 @@
  *   INPUT      DATA (none: end of input); its request is the    -                      (none: answered by ACCEPTED)
  *              EXEC's
  *   STAT       PATH                                             -                      SIZE, MODE, MTIME
- *   INFER      MODEL, PROMPT, TOKENS, THREADS, MODE, CONTEXT,   TOKEN                  see "Result of INFER"
+ *   INFER      MODEL, PROMPT, TOKENS, THREADS, MODE, CONTEXT,   TOKEN, TEXT            see "Result of INFER"
  *              FLAGS
  *   CANCEL     TARGET (a request)                               -                      -
  *   FORGET     MODEL                                            -                      -
@@ -65,6 +65,7 @@
 #define FLEX_MSG_ACCEPTED 67 /* SIZE: bytes of INPUT that the program has taken since the last one */
 #define FLEX_MSG_TOKEN 68    /* ID, INDEX, TICKS, DATA (its text) */
 #define FLEX_MSG_HELD 69
+#define FLEX_MSG_TEXT 70     /* DATA: more text of the token before */
 
 /* Fields. */
 #define FLEX_TAG_DATA 1

@@ -9,7 +9,7 @@ import errno
 import shlex
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from flexkit.deadline import Deadline
@@ -345,7 +345,10 @@ class Client:
     def infer(
         self, request: InferRequest, deadline: Deadline, on_token: Callable[[Token], None] | None = None
     ) -> InferResult:
-        """Run one prompt to its end. At the deadline, or when the caller is interrupted, it is cancelled."""
+        """Run one prompt to its end. At the deadline, or when the caller is interrupted, it is cancelled.
+
+        ``on_token`` gets each token as it comes; a long text comes in pieces, with the same index.
+        """
         flags = InferFlag(0)
         flags |= InferFlag.IGNORE_EOS if request.ignore_eos else InferFlag(0)
         flags |= InferFlag.DROP_PAGE_CACHE if request.drop_page_cache else InferFlag(0)
@@ -368,6 +371,11 @@ class Client:
                     tokens.append(_token(message))
                     if on_token is not None:
                         on_token(tokens[-1])
+                elif message.kind == Msg.TEXT and tokens:
+                    more = replace(tokens[-1], text=message.bytes(Tag.DATA))
+                    tokens[-1] = replace(more, text=tokens[-1].text + more.text)
+                    if on_token is not None:
+                        on_token(more)
         except BaseException:
             self._cancel_quietly(exchange)
             raise

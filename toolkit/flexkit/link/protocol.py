@@ -36,6 +36,7 @@ class Msg(IntEnum):
     ACCEPTED = 67
     TOKEN = 68
     HELD = 69
+    TEXT = 70
 
 
 class Tag(IntEnum):

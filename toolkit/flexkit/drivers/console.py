@@ -1,0 +1,154 @@
+"""A board's console: read all the time by a thread of its own, every line stamped and logged, boot stages recognised.
+
+Whoever talks to the agent over it, or a person, is a tap on the same bytes: nothing is lost while nobody looks.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from flexkit.boards.schema import Stage
+from flexkit.deadline import Deadline
+from flexkit.errors import BoardLost
+from flexkit.link import records
+from flexkit.link.transport import Sink, Transport
+
+_TAIL_LINES = 12
+_POLL_SECONDS = 0.2
+
+
+class Console:
+    """Reads from ``transport`` until ``close``. ``alive`` tells whether the board's machinery still runs; it returns
+    an empty string, or why not."""
+
+    def __init__(
+        self, transport: Transport, stages: Sequence[Stage], log: Path, alive: Callable[[], str] = lambda: ""
+    ) -> None:
+        self.name = transport.name
+        self.log = log
+        self.boots = 0
+        """How often the first stage was seen."""
+        self._transport = transport
+        self._stages = [(stage.name, re.compile(stage.pattern)) for stage in stages]
+        self._alive = alive
+        self._changed = threading.Condition()
+        self._reached: list[str] = []
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._lines = records.LineSplitter()
+        self._taps: list[Sink] = []
+        self._gone = False
+        self._begin = time.monotonic()
+        self._log: BinaryIO = log.open("ab", buffering=0)
+        transport.start(self._feed)
+
+    def close(self) -> None:
+        """Stop reading and let the port go."""
+        self._transport.close()
+        with self._changed:
+            self._gone = True
+            self._log.close()
+            self._changed.notify_all()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the board. Raises BoardLost."""
+        self._transport.write(data)
+
+    def tap(self, sink: Sink) -> None:
+        """Hand every byte from now on to ``sink`` too (from the reader's thread); an empty chunk at the end."""
+        with self._changed:
+            self._taps.append(sink)
+
+    def untap(self, sink: Sink) -> None:
+        with self._changed:
+            if sink in self._taps:
+                self._taps.remove(sink)
+
+    @property
+    def reached(self) -> str:
+        """The last stage that was seen; empty: none yet."""
+        with self._changed:
+            return self._reached[-1] if self._reached else ""
+
+    @property
+    def tail(self) -> str:
+        """The last lines of text."""
+        with self._changed:
+            return "\n".join(self._tail)
+
+    def wait_stage(self, name: str, deadline: Deadline) -> None:
+        """Wait until a stage was reached. Raises BoardLost with the last one seen when the board goes or the deadline
+        passes: a silent board is lost, and where it fell silent is the diagnosis."""
+        with self._changed:
+            while name not in self._reached:
+                why = self._alive() or ("its console is closed" if self._gone else "")
+                if why:
+                    raise self.lost(why)
+                if deadline.expired:
+                    raise self.lost(f"{name!r} was not reached within {deadline.seconds:g} s")
+                self._changed.wait(min(_POLL_SECONDS, max(deadline.remaining, 0.01)))
+
+    def lost(self, why: str) -> BoardLost:
+        """The error for a board that is gone, with what was seen of it last."""
+        seen = self._reached[-1] if self._reached else "none (no power, no boot ROM, or the wrong port)"
+        tail = "\n".join(f"  | {line}" for line in self._tail)
+        return BoardLost(
+            f"{self.name}: {why}; last stage reached: {seen}" + (f"\n{tail}" if tail else ""),
+            mend=f"the whole console is in {self.log}",
+        )
+
+    def _feed(self, chunk: bytes) -> None:
+        with self._changed:
+            if not self._gone:
+                for line in self._lines.feed(chunk):
+                    self._take_line(line)
+            if not chunk:
+                self._gone = True
+            taps = list(self._taps)
+            self._changed.notify_all()
+        for sink in taps:
+            sink(chunk)
+
+    def _take_line(self, line: bytes) -> None:
+        record = records.decode(line)
+        if record is not None:
+            text = f"<record {record.kind.value} {record.sequence} of session {record.session:04x}, {len(record.data)} bytes>"
+        else:
+            text = line.decode(errors="replace").rstrip("\r\n")
+            self._recognise(text)
+            if text.strip():
+                self._tail.append(text)
+        self._log.write(f"[{time.monotonic() - self._begin:12.6f}] {text}\n".encode())
+
+    def _recognise(self, text: str) -> None:
+        for index, (name, pattern) in enumerate(self._stages):
+            if pattern.search(text):
+                if index == 0:
+                    self.boots += 1
+                self._reached = [each for each, _ in self._stages[: index + 1]]
+                return
+
+
+class ConsoleTransport(Transport):
+    """The console as a way for records."""
+
+    def __init__(self, console: Console) -> None:
+        self.name = console.name
+        self._console = console
+        self._sink: Sink | None = None
+
+    def start(self, sink: Sink) -> None:
+        self._sink = sink
+        self._console.tap(sink)
+
+    def write(self, data: bytes) -> None:
+        self._console.write(data)
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._console.untap(self._sink)

@@ -1,0 +1,293 @@
+"""A board in use: locked, on, its agent answering, and its parts the ones that were flashed. Left as it was found."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from flexkit import paths
+from flexkit.boards.schema import Board, Instance
+from flexkit.deadline import Deadline
+from flexkit.drivers import lock, qemu
+from flexkit.drivers.console import Console, ConsoleTransport
+from flexkit.drivers.qemu import QemuPower
+from flexkit.drivers.ssh import Ssh, lab_key
+from flexkit.errors import BadInput, BoardLost, Busy, FlashError, TimedOut
+from flexkit.events import Bus
+from flexkit.flash.ledger import Deployment, Ledger
+from flexkit.link.client import Client, Identity
+from flexkit.link.connection import Connection
+
+T = TypeVar("T")
+Flavour = Literal["flex", "stock"]
+Via = Literal["serial", "ssh"]
+_LOGS_KEPT = 40
+_SSH_RETRY_SECONDS = 0.3
+MODEL_FOLDER = "/data/models"
+
+
+def flavour_of(mode: str) -> Flavour:
+    """Which flavour a mode (DESIGN §2) runs on."""
+    return "stock" if mode == "stock" else "flex"
+
+
+def mismatches(deployment: Deployment, identity: Identity) -> list[str]:
+    """Parts that do not report the identity that was flashed, each in words. Empty: all is as it should be."""
+    reported = {
+        "monitor": identity.monitor,
+        "payload": identity.payload,
+        "agent": identity.agent,
+        "rootfs": identity.rootfs,
+    }
+    wrong = []
+    for part, expected in deployment.parts.items():
+        if part == "kernel":
+            if expected not in identity.uname:
+                wrong.append(f"kernel: {expected} was flashed, the board reports {identity.uname!r}")
+        elif part in reported and reported[part] != expected:
+            wrong.append(f"{part}: {expected} was flashed, the board reports {reported[part] or 'none'}")
+    return wrong
+
+
+class Session:
+    """A board that answers. ``client`` goes over ``via``; the serial console is read in any case."""
+
+    def __init__(
+        self, instance: Instance, deployment: Deployment, power: QemuPower, via: Via, bus: Bus
+    ) -> None:
+        self.instance = instance
+        self.deployment = deployment
+        self.power = power
+        self.via: Via = via
+        self.client: Client
+        self.console: Console
+        self.identity: Identity
+        self.ssh: Ssh | None = None
+        self.boot_seconds = 0.0
+        self._bus = bus
+        self._stack = ExitStack()
+
+    @property
+    def board(self) -> Board:
+        return self.instance.type
+
+    def connect(self, deadline: Deadline) -> None:
+        """Power on if needed, wait for the agent, check who it is, open the way that was asked for.
+
+        Raises BoardLost with the last stage reached, FlashError when the parts are not the ones that were flashed.
+        """
+        fresh = not self.power.is_on()
+        begin = time.monotonic()
+        if fresh:
+            self.power.on(deadline)
+        boot = deadline.within(self.board.timeouts.boot, f"boot {self.instance.name}")
+        self.console = Console(self.power.console(), self.board.boot.stages, _new_log(self.instance.name), self.power.why_dead)
+        self._stack.callback(self.console.close)
+        if fresh:
+            self.power.go(boot)
+            self.console.wait_stage(self.board.boot.stages[-1].name, boot)
+        serial = self._stack.enter_context(Connection(ConsoleTransport(self.console)))
+        self._open(serial, boot)
+        self.client = Client(serial)
+        self.identity = self._ask(lambda: Client(serial).identify(boot))
+        self.boot_seconds = time.monotonic() - begin if fresh else 0.0
+        self._check_identity(fresh)
+        if self.via == "ssh":
+            self._open_ssh(boot)
+
+    def disconnect(self) -> None:
+        """Let console and SSH go; the board stays as it is."""
+        self._stack.close()
+        self.ssh = None
+
+    def cycle(self, deadline: Deadline) -> None:
+        """A cold start: nothing volatile survives, media do."""
+        self.disconnect()
+        self.power.off(deadline)
+        self.connect(deadline)
+
+    def put_file(self, local: Path, path: str, deadline: Deadline) -> None:
+        """Send a file: by SFTP where SSH is up, else over the link. Checked by its hash on the board."""
+        digest = _sha256(local)
+        part = f"{path}.part"
+        with self._bus.step(f"send {local.name}", f"{local.stat().st_size} bytes by {self.via}") as progress:
+            if self.ssh is not None:
+                self.ssh.put(local, part, deadline, progress)
+            else:
+                self.client.put(local, part, deadline, progress)
+            found = self.client.sha256(part, deadline)
+            if found != digest:
+                raise BoardLost(f"{local.name} arrived damaged: SHA-256 {found} instead of {digest}")
+            self.client.check(f"mv {shlex.quote(part)} {shlex.quote(path)} && sync", deadline)
+
+    def put_model(self, local: Path, deadline: Deadline) -> str:
+        """Make a model available under its hash; sent once, found again afterwards. Returns its path on the board."""
+        size = local.stat().st_size
+        path = f"{MODEL_FOLDER}/{_sha256(local)}.gguf"
+        known = self.client.stat(path, deadline)
+        if known is None or known.size != size:
+            self.put_file(local, path, deadline)
+        return path
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """What the agent fails to answer while the board itself is gone is said as what it is."""
+        try:
+            return question()
+        except (BoardLost, TimedOut) as error:
+            why = self.power.why_dead()
+            raise self.console.lost(why or error.message) from error
+
+    def _open(self, connection: Connection, deadline: Deadline) -> None:
+        self._ask(lambda: connection.wait_open(deadline))
+
+    def _check_identity(self, fresh: bool) -> None:
+        wrong = mismatches(self.deployment, self.identity)
+        if fresh:
+            detail = {"board": self.board.name, "boot_id": self.identity.boot_id, "wrong": wrong}
+            Ledger(self.instance.name).append(
+                "boot", self.deployment.flavour, self.deployment.identity, not wrong, detail
+            )
+        if wrong:
+            raise FlashError(
+                f"{self.instance.name} does not run what was flashed:\n" + "\n".join(f"  {line}" for line in wrong),
+                mend=f"run: flexkit flash -b {self.instance.name}",
+            )
+
+    def _open_ssh(self, deadline: Deadline) -> None:
+        """The lab's key goes onto the board, and the board's key comes from it, over serial."""
+        _, public = lab_key()
+        line = shlex.quote(public)
+        keys = "/identity/authorized_keys"
+        self.client.check(
+            f"grep -qxF {line} {keys} 2>/dev/null || {{ echo {line} >> {keys}; chmod 600 {keys}; sync; }}", deadline
+        )
+        shown = self.client.check("dropbearkey -y -f /identity/host_ed25519 2>/dev/null | grep '^ssh-'", deadline)
+        self.ssh = self._reach(shown.strip(), deadline)
+        self._stack.callback(self.ssh.close)
+        connection = self._stack.enter_context(Connection(self.ssh.agent()))
+        self._open(connection, deadline)
+        self.client = Client(connection)
+
+    def _reach(self, host_key: str, deadline: Deadline) -> Ssh:
+        """SSH may come up a moment after the agent."""
+        limit = deadline.within(self.board.timeouts.shell, "SSH")
+        while True:
+            try:
+                return Ssh("127.0.0.1", self.power.ssh_port, host_key, limit)
+            except BoardLost:
+                if limit.remaining < _SSH_RETRY_SECONDS:
+                    raise
+                time.sleep(_SSH_RETRY_SECONDS)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as source:
+            return hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from error
+
+
+def _new_log(instance: str) -> Path:
+    """A file for a console's log; the oldest ones go."""
+    folder = paths.state() / "console" / instance
+    lock.shared_folder(folder)
+    for old in sorted(folder.glob("*.log"))[:-_LOGS_KEPT]:
+        old.unlink(missing_ok=True)
+    return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S.%f')}.log"
+
+
+def deployment_of(instance: Instance, flavour: str) -> Deployment:
+    """What is on the board. Raises FlashError when that is nothing that was verified."""
+    found = Ledger(instance.name).current(flavour)
+    if found is None:
+        stock = " --flavour stock" if flavour == "stock" else ""
+        raise FlashError(
+            f"{instance.name} has no verified deployment of flavour {flavour}",
+            mend=f"run: flexkit flash -b {instance.name}{stock}",
+        )
+    return found
+
+
+def _emulated(instance: Instance) -> None:
+    if instance.type.emulator is None:
+        raise BadInput(f"{instance.name} is of type {instance.type.name}, which this flexkit cannot drive yet")
+
+
+@contextmanager
+def open_board(
+    instance: Instance,
+    deadline: Deadline,
+    bus: Bus,
+    *,
+    flavour: Flavour = "flex",
+    via: Via = "serial",
+    wait: bool = False,
+    extra: Sequence[str] = (),
+) -> Iterator[Session]:
+    """Have a board for a block. One that runs already (``flexkit power on``) is used as it is; else it is started, and
+    ended with the block. ``extra``: more words for the emulator's command line. ``wait``: for whoever has it now."""
+    _emulated(instance)
+    with lock.acquire(instance.name, deadline if wait else None):
+        deployment = deployment_of(instance, flavour)
+        state = qemu.running(instance.name)
+        if state is not None and (state.flavour != flavour or state.build != deployment.identity or extra):
+            raise Busy(
+                f"{instance.name} is on with flavour {state.flavour}, build {state.build[:12]}",
+                mend=f"run: flexkit power off -b {instance.name}",
+            )
+        power = QemuPower(instance.type, instance.name, flavour, deployment.identity, extra=extra)
+        if state is not None:
+            power.attach(state)
+        session = Session(instance, deployment, power, via, bus)
+        try:
+            with bus.step(f"{'boot' if state is None else 'reach'} {instance.name}", f"{flavour}, {via}"):
+                session.connect(deadline)
+            yield session
+        finally:
+            session.disconnect()
+            if state is None:
+                power.off(Deadline(instance.type.timeouts.power, "power off"))
+                power.discard()
+
+
+def power_on(instance: Instance, deadline: Deadline, bus: Bus, flavour: Flavour = "flex") -> Identity:
+    """Start a board that stays on after this process. Returns who it says it is."""
+    _emulated(instance)
+    with lock.acquire(instance.name):
+        if qemu.running(instance.name) is not None:
+            raise Busy(f"{instance.name} is on already", mend=f"run: flexkit power off -b {instance.name}")
+        deployment = deployment_of(instance, flavour)
+        power = QemuPower(instance.type, instance.name, flavour, deployment.identity, stay=True)
+        session = Session(instance, deployment, power, "serial", bus)
+        try:
+            with bus.step(f"boot {instance.name}", flavour):
+                session.connect(deadline)
+            power.publish()
+        except BaseException:
+            session.disconnect()
+            power.off(Deadline(instance.type.timeouts.power, "power off"))
+            power.discard()
+            raise
+        session.disconnect()
+        return session.identity
+
+
+def power_off(instance: Instance, deadline: Deadline) -> bool:
+    """End a board that runs. False: none did."""
+    with lock.acquire(instance.name):
+        state = qemu.running(instance.name)
+        if state is None:
+            return False
+        power = QemuPower(instance.type, instance.name, state.flavour, state.build)
+        power.attach(state)
+        power.off(deadline)
+        power.discard()
+        return True
+

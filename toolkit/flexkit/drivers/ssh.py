@@ -1,0 +1,165 @@
+"""SSH to a board: its host key was fetched over serial and is pinned; the user's own SSH configuration, agent and keys
+play no part."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import paramiko
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fabric import Config, Connection
+
+from flexkit import paths
+from flexkit.deadline import Deadline
+from flexkit.drivers.protocols import Shell, Transfer
+from flexkit.errors import BoardLost, FlexError, TimedOut
+from flexkit.link.transport import ThreadedTransport
+
+_CHUNK = 65536
+
+
+def lab_key() -> tuple[Path, str]:
+    """This host's key for boards, made when there is none: the private key's file, the public key's line."""
+    folder = paths.state() / "keys"
+    private = folder / "lab_ed25519"
+    if not private.is_file():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key = Ed25519PrivateKey.generate()
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        part = folder / f"lab_ed25519.{os.getpid()}"
+        part.touch(mode=0o600, exist_ok=False)
+        part.write_bytes(secret)
+        try:
+            os.link(part, private)  # whoever is first wins; nobody's key is overwritten
+        except FileExistsError:
+            pass
+        part.unlink()
+    loaded = serialization.load_ssh_private_key(private.read_bytes(), None)
+    public = loaded.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return private, f"{public.decode()} flexkit-lab"
+
+
+def _host_key(line: str) -> paramiko.PKey:
+    kind, data = line.split()[:2]
+    if kind != "ssh-ed25519":
+        raise FlexError(f"the board's host key is of kind {kind!r}; ssh-ed25519 is expected")
+    return paramiko.Ed25519Key(data=base64.b64decode(data))
+
+
+class Ssh(Shell, Transfer):
+    """A connection. ``host_key``: the line of the board's public key, as it was read over serial."""
+
+    def __init__(self, host: str, port: int, host_key: str, deadline: Deadline) -> None:
+        self.name = f"ssh {host}:{port}"
+        private, _ = lab_key()
+        config = Config(overrides={"load_ssh_configs": False}, lazy=True)
+        self._fabric = Connection(
+            host,
+            user="root",
+            port=port,
+            config=config,
+            connect_timeout=int(deadline.check()) + 1,
+            connect_kwargs={
+                "key_filename": str(private),
+                "allow_agent": False,
+                "look_for_keys": False,
+                "banner_timeout": deadline.remaining,
+                "auth_timeout": deadline.remaining,
+            },
+        )
+        client: paramiko.SSHClient = self._fabric.client
+        key = _host_key(host_key)
+        client.get_host_keys().add(host if port == 22 else f"[{host}]:{port}", key.get_name(), key)
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        try:
+            self._fabric.open()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise BoardLost(f"{self.name}: no connection ({error})") from error
+
+    def close(self) -> None:
+        self._fabric.close()
+
+    def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
+        """Exit status and standard output with standard error."""
+        channel = self._channel()
+        channel.set_combine_stderr(True)
+        channel.settimeout(deadline.check())
+        out = bytearray()
+        try:
+            channel.exec_command(command)
+            while chunk := channel.recv(_CHUNK):
+                out += chunk
+                channel.settimeout(deadline.check())
+            return channel.recv_exit_status(), out.decode(errors="replace")
+        except TimeoutError:
+            raise TimedOut(f"{deadline.what}: {command!r} had not ended") from None
+        finally:
+            channel.close()
+
+    def put(
+        self, local: Path, path: str, deadline: Deadline, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Send a file by SFTP. The caller checks its hash."""
+        self.run(f"mkdir -p '{PurePosixPath(path).parent}'", deadline)
+
+        def step(done: int, total: int) -> None:
+            deadline.check()
+            if progress is not None:
+                progress(done, total)
+
+        try:
+            with self._transport().open_sftp_client() as sftp:  # type: ignore[union-attr]
+                sftp.put(str(local), path, callback=step, confirm=True)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise BoardLost(f"{self.name}: sending {local.name} failed ({error})") from error
+
+    def get(self, path: str, deadline: Deadline) -> bytes:
+        try:
+            with self._transport().open_sftp_client() as sftp, sftp.open(path) as source:  # type: ignore[union-attr]
+                return source.read()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise BoardLost(f"{self.name}: fetching {path} failed ({error})") from error
+
+    def agent(self) -> SshTransport:
+        """Start an agent on the board, spoken to over this connection."""
+        channel = self._channel()
+        channel.exec_command("flexagent --stdio")
+        return SshTransport(channel, self.name)
+
+    def _transport(self) -> paramiko.Transport:
+        transport: paramiko.Transport | None = self._fabric.transport
+        if transport is None or not transport.is_active():
+            raise BoardLost(f"{self.name}: the connection is gone")
+        return transport
+
+    def _channel(self) -> Any:
+        try:
+            return self._transport().open_session()
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise BoardLost(f"{self.name}: no session ({error})") from error
+
+
+class SshTransport(ThreadedTransport):
+    """Standard input and output of a program on the board."""
+
+    def __init__(self, channel: paramiko.Channel, name: str) -> None:
+        super().__init__(name)
+        self._channel = channel
+
+    def _read(self) -> bytes:
+        return self._channel.recv(_CHUNK)
+
+    def _write(self, data: bytes) -> None:
+        self._channel.sendall(data)
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._channel.close()

@@ -1,0 +1,159 @@
+"""What is on a board: a ledger of every deployment, by board, and the deployments themselves, kept by build identity so
+that going back needs no build. Both are the host's, shared by its users."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from flexkit import paths
+from flexkit.drivers.lock import shared_folder
+from flexkit.errors import FlashError
+from flexkit.flash.plan import Plan
+
+_KEPT = 4
+Action = Literal["flash", "boot"]
+
+
+@dataclass(frozen=True)
+class KeptImage:
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A build as it was flashed: enough to flash it again and to know it when it boots."""
+
+    identity: str
+    board: str
+    flavour: str
+    profile: str
+    parts: Mapping[str, str]
+    images: Mapping[str, KeptImage]
+
+    @property
+    def folder(self) -> Path:
+        return _folder(self.board, self.identity)
+
+
+def _folder(board: str, identity: str) -> Path:
+    return paths.state() / "deployments" / board / identity
+
+
+def keep(
+    identity: str, board: str, flavour: str, profile: str, parts: Mapping[str, str], plan: Plan
+) -> Deployment:
+    """Keep the images of a plan. Done twice it changes nothing."""
+    folder = _folder(board, identity)
+    shared_folder(folder)
+    images: dict[str, KeptImage] = {}
+    for write in plan.writes:
+        if write.image is None or write.path is None:
+            continue
+        target = folder / write.image
+        if not target.is_file() or target.stat().st_size != write.size:
+            part = folder / f"{write.image}.part"
+            shutil.copyfile(write.path, part)
+            part.replace(target)
+        images[write.image] = KeptImage(target, write.sha256, write.size)
+    known = load(board, identity)
+    if known is not None:
+        images = {**known.images, **images}
+    deployment = Deployment(identity, board, flavour, profile, dict(parts), images)
+    value = asdict(deployment)
+    value["images"] = {name: [image.sha256, image.size] for name, image in images.items()}
+    part = folder / "deployment.json.part"
+    part.write_text(json.dumps(value, indent=1, sort_keys=True))
+    part.replace(folder / "deployment.json")
+    return deployment
+
+
+def load(board: str, identity: str) -> Deployment | None:
+    """A kept deployment, or None."""
+    folder = _folder(board, identity)
+    try:
+        value = json.loads((folder / "deployment.json").read_text())
+    except (OSError, ValueError):
+        return None
+    value["images"] = {name: KeptImage(folder / name, *rest) for name, rest in value["images"].items()}
+    return Deployment(**value)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the ledger. ``good``: verified by reading back (flash), or identities as expected (boot)."""
+
+    time: str
+    action: Action
+    flavour: str
+    identity: str
+    good: bool
+    detail: Mapping[str, Any]
+
+
+class Ledger:
+    """The ledger of one board instance: a file of JSON lines that is only ever appended to."""
+
+    def __init__(self, instance: str) -> None:
+        self.instance = instance
+        self.path = paths.state() / "ledger" / f"{instance}.jsonl"
+
+    def append(self, action: Action, flavour: str, identity: str, good: bool, detail: Mapping[str, Any]) -> None:
+        """Add a line, durable when this returns."""
+        shared_folder(self.path.parent)
+        entry = Entry(datetime.now(UTC).isoformat(timespec="seconds"), action, flavour, identity, good, dict(detail))
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n")
+            os.fsync(descriptor)
+        except OSError as error:
+            raise FlashError(f"{self.path}: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+
+    def entries(self) -> Iterator[Entry]:
+        """All lines, oldest first; a cut last line (power loss) is passed over."""
+        if not self.path.is_file():
+            return
+        for line in self.path.read_text().splitlines():
+            try:
+                yield Entry(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+
+    def current(self, flavour: str) -> Deployment | None:
+        """What is on the board in this flavour: the last deployment, if its write was verified."""
+        last = None
+        for entry in self.entries():
+            if entry.action == "flash" and entry.flavour == flavour:
+                last = entry
+        if last is None or not last.good:
+            return None
+        return load(str(last.detail["board"]), last.identity)
+
+    def last_proven(self, flavour: str, board: str, but: str = "") -> Deployment | None:
+        """The last deployment, other than ``but``, that was verified and booted with matching identities."""
+        proven = [entry.identity for entry in self.entries() if entry.action == "boot" and entry.good and entry.flavour == flavour]
+        for identity in reversed(proven):
+            if identity != but and (found := load(board, identity)) is not None:
+                return found
+        return None
+
+    def prune(self, board: str, spare: set[str]) -> None:
+        """Forget kept deployments beyond the last few; never those in ``spare``."""
+        folder = paths.state() / "deployments" / board
+        seen = [entry.identity for entry in self.entries()]
+        recent = list(dict.fromkeys(reversed(seen)))[: 2 * _KEPT]
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir() and path.name not in spare and path.name not in recent:
+                shutil.rmtree(path, ignore_errors=True)

@@ -10,7 +10,7 @@ help:
 	@echo 'make setup    install what is missing on this machine, and flexkit into .venv'
 	@echo 'make bench    build, flash the emulated board, measure: reports/latest/index.html'
 	@echo 'make test     everything that CI runs: reports/tests/index.html'
-	@echo 'make lint     ruff, mypy, clang-format'
+	@echo 'make lint     ruff, mypy, C layout'
 	@echo 'make nightly  soaks, long fuzzing, the oracle'
 	@echo 'make clean    remove what this checkout made (the cache: flexkit cache prune)'
 

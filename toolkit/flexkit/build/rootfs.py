@@ -155,7 +155,7 @@ def write_image(tree: Path, image: Path, size: int, deadline: Deadline, log: Pat
     words += ["-O", "^orphan_file,^metadata_csum_seed", "-E", options]
     run([*words, image], deadline, env=env, log=log, error=BuildError)
     script = "".join(f"{line}\n" for line in image_script(tree))
-    command = ["sh", "-c", 'exec debugfs -w -f /dev/stdin "$1" 2>&1', "sh", image]
+    command: list[str | Path] = ["sh", "-c", 'exec debugfs -w -f /dev/stdin "$1" 2>&1', "sh", image]
     output = run(command, deadline, env=env, stdin=script.encode(), log=log)
     complaints = [line for line in output.splitlines() if not line.startswith("debugfs: ") and _is_complaint(line)]
     if complaints:

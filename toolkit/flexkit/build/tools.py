@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,9 @@ CROSS = "aarch64-linux-gnu-"
 _KEPT_VARIABLES = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME")
 # 1 January 2020: what a build believes to be now. Not 0, which some tools take for "unset".
 EPOCH = "1577836800"
+# Of a failed build's output, the lines that say why.
+_COMPLAINT = re.compile(r"error:|Error \d|cannot find|undefined reference|overflowed|\*\*\*")
+_COMPLAINTS, _LINE = 12, 300
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -33,9 +37,14 @@ def jobs() -> int:
 def make(
     folder: Path, words: Sequence[str], deadline: Deadline, *, log: Path, env: Mapping[str, str] | None = None
 ) -> None:
-    """Run make in a folder with all processors; BuildError with the end of its output."""
+    """Run make in a folder with all processors; BuildError with what the compilers complained about."""
     command = ["make", "-C", str(folder), f"-j{jobs()}", *words]
-    run(command, deadline, env=env or environment(), log=log, error=BuildError)
+    try:
+        run(command, deadline, env=env or environment(), log=log, error=BuildError)
+    except BuildError as error:
+        complaints = [line[:_LINE] for line in error.message.splitlines() if _COMPLAINT.search(line)]
+        text = "\n".join(complaints[:_COMPLAINTS]) or error.message
+        raise BuildError(f"make failed in {folder.name}\n{text}\nwhole log: {log}") from None
 
 
 def compiler(prefix: str, deadline: Deadline) -> str:

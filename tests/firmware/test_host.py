@@ -1,0 +1,28 @@
+"""The firmware's own tests, built for the host with sanitizers: one for each folder here that has a Makefile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SUITES = sorted(path.parent.name for path in HERE.glob("*/Makefile"))
+SECONDS = 600.0
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_suite(suite: str, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    command = ["make", "-C", str(HERE / suite), f"-j{os.cpu_count()}", "check", f"OUT={tmp_path}"]
+    result = subprocess.run(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
+    )
+    print(result.stdout)
+    assert result.returncode == 0
+
+
+def test_every_part_of_the_firmware_has_tests_here() -> None:
+    assert {"monitor", "payload", "engine"} <= set(SUITES)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flexkit.errors import BadInput
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput, TimedOut
 from flexkit.events import Bus
 from flexkit.models import catalogue, gguf_file, inspect, numbers, synth
 from flexkit.models.gguf_file import F16, F32, Q8_0, QUANTS, Quant
@@ -105,6 +106,14 @@ def test_a_full_disk_is_said_before_anything_is_written(
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
     with pytest.raises(BadInput, match="are free"):
         make(tmp_path / "m.gguf", words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_deadline_ends_it_and_leaves_nothing(tmp_path: Path, words: Vocabulary) -> None:
+    now = iter(range(1000))
+    deadline = Deadline(5, "synth", clock=lambda: next(now))
+    with pytest.raises(TimedOut, match="synth"):
+        synth.synthesise(tmp_path / "m.gguf", 1_000_000, Q8_0, 1, words, Bus(), deadline)
     assert not list(tmp_path.iterdir())
 
 

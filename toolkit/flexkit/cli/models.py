@@ -44,7 +44,7 @@ def list_models(as_json: bool, deadline: Deadline) -> None:
 @timeout_option(120)
 def inspect_model(model: str, as_json: bool, deadline: Deadline) -> None:
     """Check MODEL (a file, or a name of the catalogue) and say what it is."""
-    info = inspect.check(catalogue.find(model, bus()))
+    info = inspect.check(catalogue.find(model, bus(), deadline))
     deadline.check()
     shape = info.shape
     facts = {
@@ -83,12 +83,12 @@ def inspect_model(model: str, as_json: bool, deadline: Deadline) -> None:
 def synth_model(params: str, quant: str, seed: int, output: Path | None, as_json: bool, deadline: Deadline) -> None:
     """Make a model with random weights: the same bytes for the same options, on any machine."""
     if output is None:
-        output = catalogue.synthetic(params, quant, seed, bus())
+        output = catalogue.synthetic(params, quant, seed, bus(), deadline)
     else:
         if not output.parent.is_dir():
             raise BadInput(f"{output.parent}: no such folder", mend="make it, or name another file with -o")
         words = catalogue.vocabulary(catalogue.demo_model())
-        synth.synthesise(output, synth.size_of(params), synth.quant_of(quant), seed, words, bus())
+        synth.synthesise(output, synth.size_of(params), synth.quant_of(quant), seed, words, bus(), deadline)
     deadline.check()
     info = inspect.check(output)
     if as_json:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flexkit import paths
+from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, FlexError
 from flexkit.events import Bus
 from flexkit.models import gguf_file, synth
@@ -72,7 +73,7 @@ def synthetic_path(params: str, quant: str, seed: int) -> Path:
     return paths.cache() / "models" / f"synth-{params.lower()}-{quant.lower()}-{seed}.gguf"
 
 
-def synthetic(params: str, quant: str, seed: int, bus: Bus) -> Path:
+def synthetic(params: str, quant: str, seed: int, bus: Bus, deadline: Deadline | None = None) -> Path:
     """A synthetic model from the cache, made there first if needed and checked against the catalogue if that pins
     it."""
     path = synthetic_path(params, quant, seed)
@@ -81,7 +82,7 @@ def synthetic(params: str, quant: str, seed: int, bus: Bus) -> Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     words = vocabulary(demo_model())
-    synth.synthesise(path, synth.size_of(params), synth.quant_of(quant), seed, words, bus)
+    synth.synthesise(path, synth.size_of(params), synth.quant_of(quant), seed, words, bus, deadline)
     found = sha256_of(path)
     if wanted and found != wanted:
         path.unlink()
@@ -91,7 +92,7 @@ def synthetic(params: str, quant: str, seed: int, bus: Bus) -> Path:
     return path
 
 
-def find(name: str, bus: Bus) -> Path:
+def find(name: str, bus: Bus, deadline: Deadline | None = None) -> Path:
     """The file that the user means: a name of the catalogue (made if needed), or a path. Raises BadInput for
     neither."""
     path = Path(name)
@@ -103,7 +104,7 @@ def find(name: str, bus: Bus) -> Path:
             f"{name!r} is neither a file nor a model of the catalogue", mend="flexkit models list shows the names"
         )
     if entry.params:
-        return synthetic(entry.params, entry.quant, entry.seed, bus)
+        return synthetic(entry.params, entry.quant, entry.seed, bus, deadline)
     if not entry.path.is_file():
         raise BadInput(f"{entry.path}: the model {name!r} is missing", mend="get the file again")
     return entry.path

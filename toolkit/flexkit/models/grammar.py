@@ -136,7 +136,10 @@ def _weighted(rng: random.Random, count: int) -> int:
     return count - 1
 
 
-def _choose(name: str, rng: random.Random, bound: Bindings) -> Entry:
+Draw = Callable[[str, random.Random, Bindings], Entry]
+
+
+def by_favour(name: str, rng: random.Random, bound: Bindings) -> Entry:
     """An entry for an open slot. Each hero has favourites, so that a greedy model tells different heroes different
     stories and yet is never torn between equals; the hero is drawn evenly."""
     entries = candidates(name, bound)
@@ -146,7 +149,12 @@ def _choose(name: str, rng: random.Random, bound: Bindings) -> Entry:
     return entries[(favourite + _weighted(rng, len(entries))) % len(entries)]
 
 
-def _write(node: Node, rng: random.Random, bound: Bindings, out: list[str]) -> None:
+def evenly(name: str, rng: random.Random, bound: Bindings) -> Entry:
+    """An entry for an open slot, all alike. A model that reads such stories cannot guess: it learns to look back."""
+    return rng.choice(candidates(name, bound))
+
+
+def _write(node: Node, rng: random.Random, bound: Bindings, out: list[str], draw: Draw) -> None:
     match node:
         case Text(parts):
             line = ""
@@ -155,24 +163,24 @@ def _write(node: Node, rng: random.Random, bound: Bindings, out: list[str]) -> N
                     line += part
                     continue
                 if part.name not in bound:
-                    bound[part.name] = _choose(part.name, rng, bound)
+                    bound[part.name] = draw(part.name, rng, bound)
                 line += bound[part.name][part.form]
             out.append(line)
         case Sequence_(nodes):
             for child in nodes:
-                _write(child, rng, bound, out)
+                _write(child, rng, bound, out, draw)
         case Pick(nodes):
-            _write(nodes[_weighted(rng, len(nodes))], rng, bound, out)
+            _write(nodes[_weighted(rng, len(nodes))], rng, bound, out, draw)
         case When(name, child, absent):
             if (name in bound) != absent:
-                _write(child, rng, bound, out)
+                _write(child, rng, bound, out, draw)
 
 
-def story(seed: int) -> str:
+def story(seed: int, draw: Draw = by_favour) -> str:
     """The story of this seed: one line, from "Once upon a time" to "The end."."""
     rng = random.Random(seed)
     out: list[str] = []
-    _write(STORY, rng, {}, out)
+    _write(STORY, rng, {}, out, draw)
     return " ".join(out)
 
 
@@ -248,10 +256,10 @@ def judge(subject: str) -> Verdict:
     return Verdict(complete, prefix, length if prefix else recogniser.furthest)
 
 
-def corpus(first: int, count: int) -> Iterator[str]:
+def corpus(first: int, count: int, draw: Draw = by_favour) -> Iterator[str]:
     """The stories of ``count`` seeds from ``first`` on."""
     for seed in range(first, first + count):
-        yield story(seed)
+        yield story(seed, draw)
 
 
 @cache

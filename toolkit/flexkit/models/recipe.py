@@ -21,13 +21,17 @@ _POOL = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """models/recipes/NAME.toml. ``batch`` counts stories, ``rate`` is AdamW's learning rate at its highest."""
+    """models/recipes/NAME.toml. ``batch`` counts stories; ``rate`` is the learning rate at its highest.
+
+    In the first ``even_steps`` of ``steps`` stories are drawn evenly (grammar.evenly), then as they are told.
+    """
 
     name: str
     seed: int
     shape: Shape
     vocabulary_stories: int
     steps: int
+    even_steps: int
     batch: int
     warmup: int
     rate: float
@@ -51,8 +55,8 @@ class Recipe:
         return self.final_rate + (self.rate - self.final_rate) * (1 + math.cos(math.pi * share)) / 2
 
 
-def vocabulary(recipe: Recipe) -> Vocabulary:
-    """Train a SentencePiece BPE vocabulary on the recipe's first stories; the same one every time.
+def sentencepiece_model(recipe: Recipe) -> bytes:
+    """Train a SentencePiece BPE model on the recipe's first stories; the same one every time, serialised.
 
     Raises MissingTool without the optional extra ``train``.
     """
@@ -75,7 +79,15 @@ def vocabulary(recipe: Recipe) -> Vocabulary:
         num_threads=1,
         minloglevel=2,
     )
-    trained = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    return model.getvalue()
+
+
+def vocabulary(recipe: Recipe) -> Vocabulary:
+    """The vocabulary of ``sentencepiece_model``."""
+    model = sentencepiece_model(recipe)
+    import sentencepiece  # noqa: PLC0415 - as above; it is there by now
+
+    trained = sentencepiece.SentencePieceProcessor(model_proto=model)
 
     def kind(token: int) -> int:
         if trained.is_unknown(token):
@@ -119,7 +131,8 @@ def batches(recipe: Recipe, encoder: Encoder, first: int) -> Iterator[list[list[
     """
     for pool in range(first // _POOL, 1 << 62):
         seed = FIRST_STORY + pool * _POOL * recipe.batch
-        tales = sorted((encoder.story(tale) for tale in grammar.corpus(seed, _POOL * recipe.batch)), key=len)
+        draw = grammar.evenly if pool * _POOL < recipe.even_steps else grammar.by_favour
+        tales = sorted((encoder.story(tale) for tale in grammar.corpus(seed, _POOL * recipe.batch, draw)), key=len)
         groups = [tales[i : i + recipe.batch] for i in range(0, len(tales), recipe.batch)]
         random.Random(pool).shuffle(groups)
         yield from groups[first % _POOL if pool == first // _POOL else 0 :]

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
 from flexkit.events import Bus
 from flexkit.models import gguf_file, numbers
@@ -129,8 +130,13 @@ def _draft(spec: TensorSpec, seed: int, quant: Quant, silent: np.ndarray) -> Dra
     return Draft(spec.name, (spec.cols, spec.rows), quant, _matrix(spec, seed, quant, silent))
 
 
-def synthesise(path: Path, params: int, quant: Quant, seed: int, words: Vocabulary, bus: Bus) -> Shape:
-    """Write a synthetic model and return its shape. Raises BadInput when the disk is too full or cannot be written."""
+def synthesise(
+    path: Path, params: int, quant: Quant, seed: int, words: Vocabulary, bus: Bus, deadline: Deadline | None = None
+) -> Shape:
+    """Write a synthetic model and return its shape; ``path`` appears whole or not at all.
+
+    Raises BadInput when the disk is too full or cannot be written, TimedOut at the deadline.
+    """
     shape = shape_for(params, len(words.pieces))
     need = shape.params * quant.size // quant.block
     if path.parent.is_dir() and (free := shutil.disk_usage(path.parent).free) < need + _RESERVE:
@@ -147,6 +153,22 @@ def synthesise(path: Path, params: int, quant: Quant, seed: int, words: Vocabula
         **shape.metadata(),
         **words.metadata(),
     }
-    with bus.step("synth", path.name):
-        gguf_file.write(path, metadata, [_draft(spec, seed, quant, silent) for spec in shape.tensors()])
+    with bus.step("synth", path.name) as progress:
+        done = 0
+
+        def watched(spec: TensorSpec) -> Draft:
+            draft = _draft(spec, seed, quant, silent)
+
+            def chunks() -> Iterator[bytes]:
+                nonlocal done
+                for chunk in draft.chunks:
+                    yield chunk
+                    done += len(chunk)
+                    progress(done, need)
+                    if deadline:
+                        deadline.check()
+
+            return Draft(draft.name, draft.dims, draft.quant, chunks())
+
+        gguf_file.write(path, metadata, [watched(spec) for spec in shape.tensors()])
     return shape

@@ -59,6 +59,22 @@ def measure(weights: Weights, shape: Shape, words: Vocabulary, stories: int) -> 
     return Quality(loss, good / stories, stories)
 
 
+def _optimisers(recipe: Recipe, weights: Weights) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside layers, AdamW for embedding, head and norms, both at the recipe's rate."""
+    inner = [name for name in weights if name.startswith("blk.") and weights[name].dim() > 1]
+    outer = [tensor for name, tensor in weights.items() if name not in inner]
+    return [
+        torch.optim.Muon(
+            [weights[name] for name in inner],
+            lr=recipe.rate,
+            weight_decay=recipe.decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(outer, lr=recipe.rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
+
+
 class Run:
     """A training run: weights, optimiser, step, and the checkpoint that keeps them."""
 
@@ -67,14 +83,7 @@ class Run:
         torch.set_num_threads(1)
         self.recipe, self.words, self.step = recipe, words, 0
         self.weights = network.initial(recipe.shape, recipe.seed)
-        matrices = [tensor for tensor in self.weights.values() if tensor.dim() > 1]
-        vectors = [tensor for tensor in self.weights.values() if tensor.dim() == 1]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": matrices, "weight_decay": recipe.decay}, {"params": vectors, "weight_decay": 0.0}],
-            lr=recipe.rate,
-            betas=(0.9, 0.95),
-            fused=True,
-        )
+        self.optimisers = _optimisers(recipe, self.weights)
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint = folder / f"{recipe.name}.pt"
         if self.checkpoint.exists():
@@ -85,7 +94,8 @@ class Run:
         if kept["recipe"] != repr(self.recipe):
             raise BadInput(f"{self.checkpoint}: is a checkpoint of another recipe", mend="remove it, or give --work")
         self.step = kept["step"]
-        self.optimiser.load_state_dict(kept["optimiser"])
+        for optimiser, state in zip(self.optimisers, kept["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         with torch.no_grad():
             for name, tensor in self.weights.items():
                 tensor.copy_(kept["weights"][name])
@@ -94,18 +104,19 @@ class Run:
         """Write the checkpoint: the old one or the new one is there whole, whatever happens."""
         draft = self.checkpoint.with_suffix(".new")
         state = {"recipe": repr(self.recipe), "step": self.step, "weights": self.weights}
-        torch.save({**state, "optimiser": self.optimiser.state_dict()}, draft)
+        torch.save({**state, "optimisers": [each.state_dict() for each in self.optimisers]}, draft)
         draft.replace(self.checkpoint)
 
     def _advance(self, tales: list[list[int]]) -> float:
         """One step; returns its loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.rate_at(self.step)
         loss = batch_loss(self.weights, self.recipe.shape, tales)
-        self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.rate_at(self.step)
+            optimiser.step()
+            optimiser.zero_grad()
         self.step += 1
         return float(loss.item())
 

@@ -117,7 +117,8 @@ class Console:
     def _take_line(self, line: bytes) -> None:
         record = records.decode(line)
         if record is not None:
-            text = f"<record {record.kind.value} {record.sequence} of session {record.session:04x}, {len(record.data)} bytes>"
+            where = f"{record.kind.value} {record.sequence} of session {record.session:04x}"
+            text = f"<record {where}, {len(record.data)} bytes>"
         else:
             text = line.decode(errors="replace").rstrip("\r\n")
             self._recognise(text)
@@ -126,7 +127,7 @@ class Console:
         self._log.write(f"[{time.monotonic() - self._begin:12.6f}] {text}\n".encode())
 
     def _recognise(self, text: str) -> None:
-        for index, (name, pattern) in enumerate(self._stages):
+        for index, (_, pattern) in enumerate(self._stages):
             if pattern.search(text):
                 if index == 0:
                     self.boots += 1

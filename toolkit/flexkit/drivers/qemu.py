@@ -6,15 +6,15 @@ A run begins with ``QemuPower.on`` and ends with ``off``, or with the death of t
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,10 +27,10 @@ from flexkit.errors import BoardLost, Busy, MissingTool
 from flexkit.link.transport import SocketTransport
 
 PROGRAM = "qemu-system-aarch64"
+_DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 _PORT_ATTEMPTS = 3
 _PORT_TAKEN = "Could not set up host forwarding rule"
 _SOCKET_PATH_MAX = 100
-_PR_SET_PDEATHSIG = 1
 _TAIL_LINES = 4
 _POLL_SECONDS = 0.05
 _OPTIONS = "iommu_platform=on,disable-legacy=on,romfile="
@@ -112,16 +112,6 @@ def running(name: str) -> Running | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return state if state.alive() else None
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """For the child between fork and exec: be killed when the process that started it dies."""
-    libc = ctypes.CDLL(None)
-
-    def set_signal() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    return set_signal
 
 
 class QemuPower(Power, Reset):
@@ -259,19 +249,15 @@ class QemuPower(Power, Reset):
             self._overlays[medium.name] = overlay
 
     def _start(self, deadline: Deadline) -> None:
+        if shutil.which(PROGRAM) is None:
+            raise MissingTool(f"{PROGRAM} is not installed", mend="run: flexkit doctor --fix")
         words = command(self.board, self._overlays, self.folder, self.ssh_port, self._extra)
+        if not self._stay:
+            words = [*_DIE_WITH_PARENT, *words]
         with (self.folder / "stderr").open("wb") as errors:
-            try:
-                self._process = subprocess.Popen(
-                    words,
-                    stdin=subprocess.DEVNULL,
-                    stdout=errors,
-                    stderr=errors,
-                    start_new_session=True,
-                    preexec_fn=None if self._stay else _die_with_parent(),
-                )
-            except FileNotFoundError:
-                raise MissingTool(f"{PROGRAM} is not installed", mend="run: flexkit doctor --fix") from None
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True
+            )
         self._wait_monitor(deadline.within(self.board.timeouts.power, f"power on {self.name}"))
 
     def _wait_monitor(self, deadline: Deadline) -> None:

@@ -21,7 +21,7 @@ from flexkit.drivers.ssh import Ssh, lab_key
 from flexkit.errors import BadInput, BoardLost, Busy, FlashError, TimedOut
 from flexkit.events import Bus
 from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.link.client import Client, Identity
+from flexkit.link.client import AgentError, Client, Identity
 from flexkit.link.connection import Connection
 
 T = TypeVar("T")
@@ -58,9 +58,7 @@ def mismatches(deployment: Deployment, identity: Identity) -> list[str]:
 class Session:
     """A board that answers. ``client`` goes over ``via``; the serial console is read in any case."""
 
-    def __init__(
-        self, instance: Instance, deployment: Deployment, power: QemuPower, via: Via, bus: Bus
-    ) -> None:
+    def __init__(self, instance: Instance, deployment: Deployment, power: QemuPower, via: Via, bus: Bus) -> None:
         self.instance = instance
         self.deployment = deployment
         self.power = power
@@ -70,6 +68,7 @@ class Session:
         self.identity: Identity
         self.ssh: Ssh | None = None
         self.boot_seconds = 0.0
+        self._serial: Client | None = None
         self._bus = bus
         self._stack = ExitStack()
 
@@ -87,15 +86,17 @@ class Session:
         if fresh:
             self.power.on(deadline)
         boot = deadline.within(self.board.timeouts.boot, f"boot {self.instance.name}")
-        self.console = Console(self.power.console(), self.board.boot.stages, _new_log(self.instance.name), self.power.why_dead)
+        self.console = Console(
+            self.power.console(), self.board.boot.stages, _new_log(self.instance.name), self.power.why_dead
+        )
         self._stack.callback(self.console.close)
         if fresh:
             self.power.go(boot)
             self.console.wait_stage(self.board.boot.stages[-1].name, boot)
-        serial = self._stack.enter_context(Connection(ConsoleTransport(self.console)))
-        self._open(serial, boot)
-        self.client = Client(serial)
-        self.identity = self._ask(lambda: Client(serial).identify(boot))
+        connection = self._stack.enter_context(Connection(ConsoleTransport(self.console)))
+        self._open(connection, boot)
+        self._serial = self.client = Client(connection)
+        self.identity = self._ask(lambda: self.client.identify(boot))
         self.boot_seconds = time.monotonic() - begin if fresh else 0.0
         self._check_identity(fresh)
         if self.via == "ssh":
@@ -105,6 +106,7 @@ class Session:
         """Let console and SSH go; the board stays as it is."""
         self._stack.close()
         self.ssh = None
+        self._serial = None
 
     def cycle(self, deadline: Deadline) -> None:
         """A cold start: nothing volatile survives, media do."""
@@ -113,12 +115,14 @@ class Session:
         self.connect(deadline)
 
     def put_file(self, local: Path, path: str, deadline: Deadline) -> None:
-        """Send a file: by SFTP where SSH is up, else over the link. Checked by its hash on the board."""
+        """Send a file: by SFTP where SSH can be had, else over the link. Checked by its hash on the board."""
         digest = _sha256(local)
         part = f"{path}.part"
-        with self._bus.step(f"send {local.name}", f"{local.stat().st_size} bytes by {self.via}") as progress:
-            if self.ssh is not None:
-                self.ssh.put(local, part, deadline, progress)
+        ssh = self._ssh_for_files(deadline)
+        way = "SFTP" if ssh is not None else "serial"
+        with self._bus.step(f"send {local.name}", f"{local.stat().st_size} bytes by {way}") as progress:
+            if ssh is not None:
+                ssh.put(local, part, deadline, progress)
             else:
                 self.client.put(local, part, deadline, progress)
             found = self.client.sha256(part, deadline)
@@ -160,19 +164,35 @@ class Session:
             )
 
     def _open_ssh(self, deadline: Deadline) -> None:
-        """The lab's key goes onto the board, and the board's key comes from it, over serial."""
+        """An agent over SSH becomes the client."""
+        connection = self._stack.enter_context(Connection(self._connect_ssh(deadline).agent()))
+        self._open(connection, deadline)
+        self.client = Client(connection)
+
+    def _ssh_for_files(self, deadline: Deadline) -> Ssh | None:
+        """SSH for a transfer, or None on a board where it cannot be had: records carry the file then."""
+        try:
+            return self._connect_ssh(deadline)
+        except (BoardLost, AgentError) as error:
+            self._bus.note("ssh", error.message)
+            return None
+
+    def _connect_ssh(self, deadline: Deadline) -> Ssh:
+        """The connection, made when it is first wanted: the lab's key goes onto the board, and the board's key comes
+        from it, over serial."""
+        if self.ssh is not None:
+            return self.ssh
+        assert self._serial is not None
         _, public = lab_key()
         line = shlex.quote(public)
         keys = "/identity/authorized_keys"
-        self.client.check(
+        self._serial.check(
             f"grep -qxF {line} {keys} 2>/dev/null || {{ echo {line} >> {keys}; chmod 600 {keys}; sync; }}", deadline
         )
-        shown = self.client.check("dropbearkey -y -f /identity/host_ed25519 2>/dev/null | grep '^ssh-'", deadline)
+        shown = self._serial.check("dropbearkey -y -f /identity/host_ed25519 2>/dev/null | grep '^ssh-'", deadline)
         self.ssh = self._reach(shown.strip(), deadline)
         self._stack.callback(self.ssh.close)
-        connection = self._stack.enter_context(Connection(self.ssh.agent()))
-        self._open(connection, deadline)
-        self.client = Client(connection)
+        return self.ssh
 
     def _reach(self, host_key: str, deadline: Deadline) -> Ssh:
         """SSH may come up a moment after the agent."""
@@ -290,4 +310,3 @@ def power_off(instance: Instance, deadline: Deadline) -> bool:
         power.off(deadline)
         power.discard()
         return True
-

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,10 +37,8 @@ def lab_key() -> tuple[Path, str]:
         part = folder / f"lab_ed25519.{os.getpid()}"
         part.touch(mode=0o600, exist_ok=False)
         part.write_bytes(secret)
-        try:
+        with suppress(FileExistsError):
             os.link(part, private)  # whoever is first wins; nobody's key is overwritten
-        except FileExistsError:
-            pass
         part.unlink()
     loaded = serialization.load_ssh_private_key(private.read_bytes(), None)
     public = loaded.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
@@ -115,15 +114,15 @@ class Ssh(Shell, Transfer):
                 progress(done, total)
 
         try:
-            with self._transport().open_sftp_client() as sftp:  # type: ignore[union-attr]
+            with self._transport().open_sftp_client() as sftp:
                 sftp.put(str(local), path, callback=step, confirm=True)
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise BoardLost(f"{self.name}: sending {local.name} failed ({error})") from error
 
     def get(self, path: str, deadline: Deadline) -> bytes:
         try:
-            with self._transport().open_sftp_client() as sftp, sftp.open(path) as source:  # type: ignore[union-attr]
-                return source.read()
+            with self._transport().open_sftp_client() as sftp, sftp.open(path) as source:
+                return bytes(source.read())
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise BoardLost(f"{self.name}: fetching {path} failed ({error})") from error
 
@@ -154,7 +153,7 @@ class SshTransport(ThreadedTransport):
         self._channel = channel
 
     def _read(self) -> bytes:
-        return self._channel.recv(_CHUNK)
+        return bytes(self._channel.recv(_CHUNK))
 
     def _write(self, data: bytes) -> None:
         self._channel.sendall(data)

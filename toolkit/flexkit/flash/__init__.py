@@ -1,7 +1,18 @@
 """Writing what was built onto a board's media, and knowing what is on them."""
 
-from flexkit.flash.deploy import deploy, golden, rollback, set_golden
+from flexkit.flash.deploy import deploy, deploy_held, golden, rollback, set_golden
 from flexkit.flash.ledger import Deployment, Ledger
 from flexkit.flash.plan import Plan, Write, make_plan
 
-__all__ = ["Deployment", "Ledger", "Plan", "Write", "deploy", "golden", "make_plan", "rollback", "set_golden"]
+__all__ = [
+    "Deployment",
+    "Ledger",
+    "Plan",
+    "Write",
+    "deploy",
+    "deploy_held",
+    "golden",
+    "make_plan",
+    "rollback",
+    "set_golden",
+]

@@ -1,5 +1,5 @@
-"""Flashing: a plan is carried out, proved by reading back, and entered in the ledger. Going back is the same with images
-that were kept."""
+"""Flashing: a plan is carried out, proved by reading back, and entered in the ledger. Going back is the same with
+images that were kept."""
 
 from __future__ import annotations
 
@@ -34,11 +34,18 @@ def deploy(
 
     Raises FlashError for a plan with missing pieces, Busy when the board is on or in somebody's hands.
     """
-    _refuse_missing(plan)
     with lock.acquire(instance.name):
-        _refuse_running(instance.name)
-        kept = ledgers.keep(plan.build, plan.board, plan.flavour, profile, parts, plan)
-        return _carry_out(instance, plan, kept, bus, deadline)
+        return deploy_held(instance, plan, parts, profile, bus, deadline)
+
+
+def deploy_held(
+    instance: Instance, plan: Plan, parts: Mapping[str, str], profile: str, bus: Bus, deadline: Deadline
+) -> dict[str, Any]:
+    """``deploy`` for a caller who holds the instance's lock already."""
+    _refuse_missing(plan)
+    _refuse_running(instance.name)
+    kept = ledgers.keep(plan.build, plan.board, plan.flavour, profile, parts, plan)
+    return _carry_out(instance, plan, kept, bus, deadline)
 
 
 def _refuse_missing(plan: Plan) -> None:
@@ -52,9 +59,7 @@ def _refuse_running(name: str) -> None:
         raise Busy(f"{name} is on, and its medium in use", mend=f"run: flexkit power off -b {name}")
 
 
-def _carry_out(
-    instance: Instance, plan: Plan, deployment: Deployment, bus: Bus, deadline: Deadline
-) -> dict[str, Any]:
+def _carry_out(instance: Instance, plan: Plan, deployment: Deployment, bus: Bus, deadline: Deadline) -> dict[str, Any]:
     book = Ledger(instance.name)
     detail: dict[str, Any] = {"board": plan.board, "regions": {}}
     done = False
@@ -109,14 +114,12 @@ def _back_up(medium: FileMedium, write: Write, deadline: Deadline) -> None:
 
 
 def _replay(instance: Instance, deployment: Deployment, bus: Bus, deadline: Deadline) -> dict[str, Any]:
-    plan = make_plan(
-        instance.type, deployment.identity, deployment.flavour, dict(deployment.images), {}
-    )
+    plan = make_plan(instance.type, deployment.identity, deployment.flavour, dict(deployment.images), {})
     return deploy(instance, plan, deployment.parts, deployment.profile, bus, deadline)
 
 
 def rollback(instance: Instance, flavour: str, bus: Bus, deadline: Deadline) -> Deployment:
-    """Back to the last deployment, other than the present one, that was verified and booted with matching identities."""
+    """Back to the last deployment, but the present one, that was verified and booted with matching identities."""
     book = Ledger(instance.name)
     present = book.current(flavour)
     found = book.last_proven(flavour, instance.type.name, present.identity if present else "")
@@ -148,7 +151,8 @@ def golden(instance: Instance, flavour: str, bus: Bus, deadline: Deadline) -> De
     """Back to the deployment that was marked."""
     found = ledgers.load(instance.type.name, _golden_identity(instance.type.name, flavour))
     if found is None:
-        raise FlashError(f"no deployment of {instance.type.name} is marked as golden", mend="flexkit flash golden --set")
+        raise FlashError(
+            f"no deployment of {instance.type.name} is marked as golden", mend="flexkit flash golden --set"
+        )
     _replay(instance, found, bus, deadline)
     return found
-

@@ -49,9 +49,7 @@ def _folder(board: str, identity: str) -> Path:
     return paths.state() / "deployments" / board / identity
 
 
-def keep(
-    identity: str, board: str, flavour: str, profile: str, parts: Mapping[str, str], plan: Plan
-) -> Deployment:
+def keep(identity: str, board: str, flavour: str, profile: str, parts: Mapping[str, str], plan: Plan) -> Deployment:
     """Keep the images of a plan. Done twice it changes nothing."""
     folder = _folder(board, identity)
     shared_folder(folder)
@@ -143,7 +141,11 @@ class Ledger:
 
     def last_proven(self, flavour: str, board: str, but: str = "") -> Deployment | None:
         """The last deployment, other than ``but``, that was verified and booted with matching identities."""
-        proven = [entry.identity for entry in self.entries() if entry.action == "boot" and entry.good and entry.flavour == flavour]
+        proven = [
+            entry.identity
+            for entry in self.entries()
+            if entry.action == "boot" and entry.good and entry.flavour == flavour
+        ]
         for identity in reversed(proven):
             if identity != but and (found := load(board, identity)) is not None:
                 return found

@@ -110,7 +110,7 @@ def _bring(medium: Medium, write: Write, offset: int, wanted: bytes, outcome: Ou
             return
         outcome.repeated += 1 if attempt + 1 < _ATTEMPTS else 0
     raise FlashError(
-        f"{medium.name}: bytes at {offset:#x} (region {write.region}) do not read back as written after {_ATTEMPTS} times",
+        f"{medium.name}: bytes at {offset:#x} (region {write.region}) do not read back after {_ATTEMPTS} writes",
         mend="check cable and supply, try another medium",
     )
 

@@ -9,6 +9,7 @@ import errno
 import shlex
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -300,10 +301,8 @@ class Client:
 
     def _cancel_quietly(self, exchange: Exchange) -> None:
         """For a request whose caller is already failing: the first error is the one to see."""
-        try:
+        with suppress(FlexError):
             self.connection.cancel(exchange)
-        except FlexError:
-            pass
 
     def stat(self, path: str, deadline: Deadline) -> FileStat | None:
         """A file's size, mode and time; None when there is none."""
@@ -319,7 +318,9 @@ class Client:
         """A file's SHA-256, computed on the board."""
         return self.check(["sha256sum", path], deadline).split()[0]
 
-    def put(self, local: Path, path: str, deadline: Deadline, progress: Callable[[int, int], None] | None = None) -> None:
+    def put(
+        self, local: Path, path: str, deadline: Deadline, progress: Callable[[int, int], None] | None = None
+    ) -> None:
         """Send a file over the link itself (the fallback where there is no SFTP). The caller checks its hash."""
         size = local.stat().st_size
 
@@ -447,14 +448,14 @@ class Client:
 
 
 def _token(message: Message) -> Token:
-    return Token(
-        message.number(Tag.INDEX), message.number(Tag.ID), message.bytes(Tag.DATA), message.number(Tag.TICKS)
-    )
+    return Token(message.number(Tag.INDEX), message.number(Tag.ID), message.bytes(Tag.DATA), message.number(Tag.TICKS))
 
 
 def _parts(message: Message, tag: Tag) -> dict[str, int]:
     return {
-        Part(value[0]).name.lower(): int.from_bytes(value[1:], "little") for value in message.all(tag) if len(value) == 9
+        Part(value[0]).name.lower(): int.from_bytes(value[1:], "little")
+        for value in message.all(tag)
+        if len(value) == 9
     }
 
 

@@ -9,6 +9,9 @@ import subprocess
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import serial
 
 from flexkit import proc
 from flexkit.errors import BoardLost
@@ -48,7 +51,8 @@ class ThreadedTransport(Transport):
         threading.Thread(target=self._loop, args=(sink,), name=f"read {self.name}", daemon=True).start()
 
     def _loop(self, sink: Sink) -> None:
-        while not self._closing:
+        chunk = b"-"
+        while chunk:
             try:
                 chunk = self._read()
             except (OSError, ValueError):
@@ -56,8 +60,6 @@ class ThreadedTransport(Transport):
             if self._closing:
                 return
             sink(chunk)
-            if not chunk:
-                return
 
     def write(self, data: bytes) -> None:
         try:
@@ -89,10 +91,8 @@ class SocketTransport(ThreadedTransport):
         if self._closing:
             return
         self._closing = True
-        try:
+        with suppress(OSError):  # it may be gone already
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it was gone already
         self._socket.close()
 
 
@@ -120,13 +120,13 @@ class SerialTransport(ThreadedTransport):
     """A serial port by pyserial, opened exclusively."""
 
     def __init__(self, port: str, baud: int) -> None:
-        import serial
-
         super().__init__(port)
         try:
             self._port = serial.serial_for_url(port, baudrate=baud, timeout=0.2, exclusive=True)
         except (serial.SerialException, ValueError) as error:
-            raise BoardLost(f"serial port {port} cannot be opened: {error}", mend="check lab.toml and the cable") from error
+            raise BoardLost(
+                f"serial port {port} cannot be opened: {error}", mend="check lab.toml and the cable"
+            ) from error
 
     def _read(self) -> bytes:
         while not self._closing:

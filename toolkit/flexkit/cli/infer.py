@@ -1,0 +1,116 @@
+"""``flexkit infer``: a prompt on a board, its tokens as they come."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from flexkit import boards
+from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
+from flexkit.deadline import Deadline
+from flexkit.drivers import Session, open_board
+from flexkit.drivers.session import Via, flavour_of
+from flexkit.errors import BadInput
+from flexkit.link.client import MODES, InferRequest, InferResult, Token
+from flexkit.models import catalogue, inspect
+
+_PROMPT_BYTES = 0x8000  # FLEX_PROMPT_BYTES
+
+
+def _check_prompt(prompt: str, tokens: int, model: inspect.ModelInfo) -> None:
+    """What can be refused before a board is touched."""
+    size = len(prompt.encode())
+    if not size:
+        raise BadInput("the prompt is empty")
+    if size > _PROMPT_BYTES:
+        raise BadInput(f"the prompt has {size} bytes; at most {_PROMPT_BYTES} are taken")
+    if tokens > model.shape.context:
+        raise BadInput(f"{tokens} tokens are more than the context of {model.label} ({model.shape.context})")
+    if model.tokenizer != "SentencePiece":
+        return
+    count = len(catalogue.vocabulary(model.path).encode(prompt))
+    if count > model.shape.context:
+        raise BadInput(f"the prompt has {count} tokens; the context of {model.label} is {model.shape.context}")
+
+
+def _stream(token: Token) -> None:
+    sys.stdout.buffer.write(token.text)
+    sys.stdout.buffer.flush()
+
+
+def run(session: Session, request: InferRequest, deadline: Deadline, quiet: bool) -> InferResult:
+    """The request, its text written to standard output unless ``quiet``."""
+    result = session.client.infer(request, deadline, None if quiet else _stream)
+    if not quiet:
+        click.echo()
+    return result
+
+
+def _describe(session: Session, request: InferRequest, result: InferResult) -> dict[str, object]:
+    hertz = session.identity.counter_hz / 1000
+    count = len(result.tokens)
+    decode = result.tokens[-1].ticks - result.tokens[0].ticks if count > 1 else 0
+    return {
+        "tokens": [token.id for token in result.tokens],
+        "prompt_ids": list(result.prompt_ids),
+        "text": result.text,
+        "finish": result.finish,
+        "ttft_ms": round((result.first_token - result.submitted) / hertz, 3),
+        "tpot_ms": round(decode / hertz / (count - 1), 3) if count > 1 else None,
+        "breakdown_ms": {name: round(ticks / hertz, 3) for name, ticks in result.exposed.items()},
+        "mode": request.mode,
+        "via": session.via,
+        "board": session.instance.name,
+        "build": session.deployment.identity,
+    }
+
+
+@click.command()
+@click.option("-m", "--model", required=True, help="A GGUF file, or a name that `flexkit models list` shows.")
+@click.option("-p", "--prompt", required=True, help="The text to go on from.")
+@click.option("-n", "--tokens", type=click.IntRange(1, 65536), default=64, show_default=True)
+@click.option("--temp", type=float, default=0.0, show_default=True, help="Only 0 (greedy) is there.")
+@click.option("--mode", type=click.Choice(list(MODES)), default="flexserve", show_default=True)
+@click.option("--via", type=click.Choice(["serial", "ssh"]), default="serial", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 64), default=None, help="[default: as many as the board has cores]")
+@click.option("--ignore-eos", is_flag=True, help="Go on to -n tokens.")
+@board_option
+@json_option
+@timeout_option(600)
+def infer(
+    model: str,
+    prompt: str,
+    tokens: int,
+    temp: float,
+    mode: str,
+    via: Via,
+    threads: int | None,
+    ignore_eos: bool,
+    board: str | None,
+    lab: Path | None,
+    as_json: bool,
+    deadline: Deadline,
+) -> None:
+    """Run a prompt. Boots and stops the emulated board if none runs."""
+    if temp != 0.0:
+        raise BadInput(f"--temp {temp:g}: this build samples greedily only", mend="leave --temp at 0")
+    instance = boards.resolve(board, lab)
+    info = inspect.check(catalogue.find(model, bus(), deadline))
+    _check_prompt(prompt, tokens, info)
+    with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via) as session:
+        request = InferRequest(
+            model=session.put_model(info.path, deadline),
+            prompt=prompt,
+            tokens=tokens,
+            mode=mode,
+            threads=threads or instance.type.cpu.cores,
+            ignore_eos=ignore_eos,
+        )
+        result = run(session, request, deadline, as_json)
+        if as_json:
+            print_json(_describe(session, request, result))
+
+
+COMMANDS: list[click.Command] = [infer]

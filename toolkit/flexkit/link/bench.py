@@ -1,0 +1,215 @@
+"""The board that benchmarks see (flexkit.bench.board.BenchBoard), over the link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from flexkit import build, proc
+from flexkit.bench.board import (
+    BenchBoard,
+    BoardFacts,
+    ExecResult,
+    FaultResult,
+    Flavour,
+    RecallResult,
+    RunRequest,
+    RunResult,
+    Stats,
+)
+from flexkit.boards import Instance
+from flexkit.deadline import Deadline
+from flexkit.drivers import Session, lock, qemu
+from flexkit.drivers.session import Via, deployment_of
+from flexkit.errors import BadInput, BoardLost, Busy, MissingTool
+from flexkit.events import Bus
+from flexkit.flash import Ledger, deploy_held, make_plan
+from flexkit.link.client import InferRequest, Job
+from flexkit.link.connection import Exchange
+
+_OFF_SECONDS = 15.0
+
+
+def open_bench_board(instance: Instance, bus: Bus, deadline: Deadline, via: Via = "ssh") -> BenchBoard:
+    """A board for benchmarks, locked until ``close``; it is off until ``boot``. Raises Busy."""
+    if not instance.type.emulated:
+        raise BadInput(f"{instance.name} is of type {instance.type.name}, which this flexkit cannot drive yet")
+    deadline.check()
+    return LinkBoard(instance, bus, via)
+
+
+class LinkBoard(BenchBoard):
+    """See BenchBoard for what each method does."""
+
+    def __init__(self, instance: Instance, bus: Bus, via: Via) -> None:
+        self._instance = instance
+        self._bus = bus
+        self._via: Via = via
+        self._session: Session | None = None
+        self._jobs: dict[int, Job] = {}
+        self._holder: Exchange | None = None
+        self._stack = ExitStack()
+        self._stack.enter_context(lock.acquire(instance.name))
+        if qemu.running(instance.name) is not None:
+            self._stack.close()
+            raise Busy(f"{instance.name} is on", mend=f"run: flexkit power off -b {instance.name}")
+
+    def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
+        self._off()
+        self._flash(flavour, deadline)
+        deployment = deployment_of(self._instance, flavour)
+        power = qemu.QemuPower(self._instance.type, self._instance.name, flavour, deployment.identity)
+        session = Session(self._instance, deployment, power, self._via, self._bus)
+        self._session = session
+        with self._bus.step(f"boot {self._instance.name}", f"{flavour}, {self._via}"):
+            session.connect(deadline)
+        return self._facts(session, deadline)
+
+    def put_model(self, path: Path, deadline: Deadline) -> str:
+        return self._running.put_model(path, deadline)
+
+    def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
+        asked = InferRequest(
+            model=request.model,
+            prompt=request.prompt,
+            tokens=request.n_predict,
+            mode=request.mode,
+            threads=request.threads,
+            context=request.context,
+            ignore_eos=request.ignore_eos,
+            drop_page_cache=request.drop_page_cache,
+        )
+        found = self._running.client.infer(asked, deadline)
+        # Models are not sealed in this build: there is no decryption to report, not even as a zero.
+        exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or ticks}
+        busy = {part: ticks for part, ticks in found.busy.items() if part in exposed}
+        return RunResult(
+            prompt_ids=found.prompt_ids,
+            tokens=tuple(token.id for token in found.tokens),
+            finish=found.finish,
+            submitted=found.submitted,
+            first_token=found.first_token,
+            finished=found.finished,
+            token_ticks=tuple(token.ticks for token in found.tokens),
+            exposed=exposed,
+            busy=busy,
+            switches=found.switches,
+            loaded_pages=found.loaded_pages,
+        )
+
+    def forget(self, model: str, deadline: Deadline) -> None:
+        self._running.client.forget(model, deadline)
+
+    def protect(self, on: bool, deadline: Deadline) -> None:
+        self._running.client.protect(on, deadline)
+
+    def recall(self, pages: int, deadline: Deadline) -> RecallResult:
+        found = self._running.client.recall(pages, deadline)
+        return RecallResult(found.pages, found.ticks)
+
+    def hold(self, leave_bytes: int, deadline: Deadline) -> int:
+        self._holder, held = self._running.client.hold(leave_bytes, deadline)
+        return held
+
+    def fault_in(self, size_bytes: int, deadline: Deadline) -> FaultResult:
+        found = self._running.client.fault_in(size_bytes, deadline)
+        return FaultResult(found.size, found.ticks, found.recalled_pages)
+
+    def let_go(self, deadline: Deadline) -> None:
+        if self._holder is not None:
+            self._running.client.let_go(self._holder, deadline)
+            self._holder = None
+
+    def stats(self, deadline: Deadline) -> Stats:
+        found = self._running.client.stats(deadline)
+        if not found.driver:
+            return Stats()
+        extra = {f"driver.{name}": value for name, value in found.driver.items()}
+        extra |= {f"monitor.{name}": value for name, value in found.monitor.items()}
+        return Stats(
+            secure_pages=found.info["secure_now"],
+            recallable_pages=found.info["recallable_now"],
+            recalled=found.driver["recalled"],
+            recall_pinned=found.driver["recall_pinned"],
+            el3_max_ticks=found.monitor["el3_max_ticks"],
+            el3_max_call=found.monitor["el3_max_call"],
+            extra=extra,
+        )
+
+    def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
+        return self._wait(self._running.client.spawn(argv, limit=deadline.check()), deadline)
+
+    def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
+        job = self._running.client.spawn(argv, limit=deadline.check())
+        self._jobs[job.exchange.number] = job
+        return job.exchange.number
+
+    def running(self, job: int, deadline: Deadline) -> bool:
+        deadline.check()
+        return self._jobs[job].running()
+
+    def wait(self, job: int, deadline: Deadline) -> ExecResult:
+        return self._wait(self._jobs.pop(job), deadline)
+
+    def close(self) -> None:
+        self._off()
+        self._stack.close()
+
+    @property
+    def _running(self) -> Session:
+        if self._session is None:
+            raise BoardLost(f"{self._instance.name} has not been booted")
+        return self._session
+
+    def _wait(self, job: Job, deadline: Deadline) -> ExecResult:
+        found = job.wait(deadline)
+        return ExecResult(
+            found.status, found.out.decode(errors="replace"), found.err.decode(errors="replace"), found.ticks
+        )
+
+    def _off(self) -> None:
+        """Whatever runs there ends with the board."""
+        session, self._session = self._session, None
+        self._jobs.clear()
+        self._holder = None
+        if session is not None:
+            session.disconnect()
+            session.power.off(Deadline(_OFF_SECONDS, "power off"))
+            session.power.discard()
+
+    def _flash(self, flavour: Flavour, deadline: Deadline) -> None:
+        """What these sources build has to be on the board."""
+        manifest = build.run(self._instance.type, bus=self._bus, deadline=deadline, flavour=flavour)
+        present = Ledger(self._instance.name).current(flavour)
+        if present is None or present.identity != manifest.identity:
+            plan = make_plan(self._instance.type, manifest.identity, flavour, manifest.images, manifest.missing)
+            deploy_held(self._instance, plan, manifest.parts, manifest.profile, self._bus, deadline)
+
+    def _facts(self, session: Session, deadline: Deadline) -> BoardFacts:
+        identity = session.identity
+        reported = {"monitor": identity.monitor, "payload": identity.payload, "agent": identity.agent}
+        kernel = session.deployment.parts.get("kernel", "")
+        reported |= {"rootfs": identity.rootfs, "kernel": kernel if kernel in identity.uname else ""}
+        return BoardFacts(
+            name=self._instance.name,
+            type=self._instance.type.name,
+            evidence="emulated-wall",
+            clock="wall",
+            via=self._via,
+            counter_hz=identity.counter_hz,
+            cores=identity.cores,
+            dma_open=bool(self._instance.type.open_masters),
+            identities={part: value for part, value in reported.items() if value},
+            debug=identity.debug or session.deployment.profile == "debug",
+            kernel=identity.uname,
+            emulator=_emulator_version(deadline),
+            boot_seconds=session.boot_seconds,
+        )
+
+
+def _emulator_version(deadline: Deadline) -> str:
+    try:
+        return proc.run([qemu.PROGRAM, "--version"], deadline).splitlines()[0]
+    except (MissingTool, IndexError):
+        return ""

@@ -188,7 +188,8 @@ class Graph:
         archives = [self.store.root / "apt/cache/archives" / each.file for each in self.packages]
 
         def build(at: Path) -> None:
-            programs = {"usr/bin/flexagent": self.get(agent) / "flexagent"}
+            made = self.get(agent)
+            programs = {"usr/bin/flexagent": made / "flexagent", "usr/bin/flxrun": made / "engine/flxrun"}
             rootfs.build(at, archives, programs, identity(inputs), size, self.deadline)
 
         return Node("rootfs", inputs, build)

@@ -106,7 +106,7 @@ class FakeBoard:
             identities={"monitor": "5f" * 16, "payload": "a7" * 16} if flavour == "flex" else {},
             debug=self.debug,
             kernel="Linux flexkit 6.12.117 aarch64",
-            emulator="QEMU emulator version 10.0.2",
+            emulator="QEMU emulator version 10.0.2 (Debian 1:10.0.2)",
             boot_seconds=4.0,
         )
 

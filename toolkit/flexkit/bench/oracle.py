@@ -54,9 +54,9 @@ class CachedOracle:
         folder = self.folder or paths.cache() / "reference"
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / (_digest([self.identity, self.sha256(model), prompt, n, context])[:32] + ".json")
-        if file.is_file():
-            known = json.loads(file.read_text(encoding="utf-8"))
-            return Expected(tuple(known["prompt_ids"]), tuple(known["tokens"]), known["engine"])
+        known = _kept(file)
+        if known is not None:
+            return known
         fresh = self.inner.expect(model, prompt, n, context)
         part = file.with_suffix(".part")
         part.write_text(
@@ -65,6 +65,15 @@ class CachedOracle:
         )
         part.replace(file)
         return fresh
+
+
+def _kept(file: Path) -> Expected | None:
+    """An answer from disk; None when there is none, or none that can be read."""
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return Expected(tuple(known["prompt_ids"]), tuple(known["tokens"]), known["engine"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def sha256_of(path: Path) -> str:

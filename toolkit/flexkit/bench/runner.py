@@ -91,7 +91,7 @@ class Runner:
 
     def _block(self, flavour: Flavour) -> None:
         """One boot, or two when the board was lost once; what cannot be done is on record."""
-        why = self._boot(flavour)
+        why = self._late() or self._boot(flavour)
         jobs = list(self._jobs(flavour))
         for cell, metrics in tasks.cells_of(jobs).items():
             self.session.recorder.declare(cell, *metrics)
@@ -99,8 +99,7 @@ class Runner:
         for number, job in enumerate(jobs):
             if why is None and losses and not self.session.up:
                 why = "the board was lost twice" if losses >= LOSSES else self._boot(flavour)
-            if why is None and self.session.deadline.expired:
-                why = f"no time left of {self.session.deadline.seconds:g} s"
+            why = why or self._late()
             if why is not None:
                 self._abandon(jobs[number:], why)
                 return
@@ -112,6 +111,11 @@ class Runner:
                 self._note_failure(job, error)
         if self.session.up and flavour == "flex":
             self._stats = self.session.board.stats(self.session.within(self.session.limits.command, "read counters"))
+
+    def _late(self) -> str | None:
+        """That there is no time left, if so."""
+        deadline = self.session.deadline
+        return f"no time left of {deadline.seconds:g} s" if deadline.expired else None
 
     def _boot(self, flavour: Flavour) -> str | None:
         """Why the board is not up, if so."""

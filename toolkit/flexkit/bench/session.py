@@ -22,7 +22,7 @@ from flexkit.report.schema import Cache, Key
 class Limits:
     """Seconds for single steps, within the deadline of the whole."""
 
-    boot: float = 120.0
+    boot: float = 240.0  # with flashing and verification before it
     transfer: float = 120.0
     run: float = 120.0
     program: float = 120.0

@@ -53,9 +53,9 @@ def _pair(a: Row, b: Row, fail_on: float | None) -> Pair:
     before, after = stats.median(a.result.present), stats.median(b.result.present)
     if not b.result.valid or after is None:
         return Pair(b.key, "invalid", before, after, None, b.result.why or "B has no value")
-    if not a.result.valid or not before:
+    if not a.result.valid or before is None:
         return Pair(b.key, "no base", before, after, None, a.result.why or "A has no value to compare with")
-    change = after / before - 1
+    change = after / before - 1 if before else None
     verdict, why = _judge(b, before, after, fail_on)
     return Pair(b.key, verdict, before, after, change, why)
 

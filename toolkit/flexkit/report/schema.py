@@ -362,9 +362,10 @@ def _ratio(value: Json, where: str) -> Ratio:
 def _attempt(value: Json, where: str) -> Attempt:
     data = _object(value, where)
     _exactly(data, _ATTEMPT_CHECKS, where)
+    checked = _checked(data, _ATTEMPT_CHECKS, where)
     if data["outcome"] != "ok" and data["why"] is None:
         raise _Wrong(f"{where}: {data['outcome']!r} without a reason")
-    return Attempt(**_checked(data, _ATTEMPT_CHECKS, where))
+    return Attempt(**checked)
 
 
 def _unique(keys: Iterable[Key], where: str) -> None:

@@ -47,9 +47,14 @@ def verdict(report: Report) -> str:
 def _what(report: Report) -> str:
     run, board = report.run, report.board
     how = f", {board['support']}" if board.get("support") else ""
-    by = f" by {board['emulator']}" if board.get("emulator") else ""
+    by = f" by {_emulator(str(board['emulator']))}" if board.get("emulator") else ""
     rounds = f", {run['rounds']} rounds, seed {run.get('seed')}" if run.get("rounds") else ""
     return f"Suite “{run.get('suite', 'unnamed')}” on {board.get('name', 'an unnamed board')}{how}{by}{rounds}."
+
+
+def _emulator(version: str) -> str:
+    """``QEMU 10.0.2`` out of its own version line, which provenance has whole."""
+    return version.replace("emulator version ", "").split(" (")[0]
 
 
 def _against_strawman(report: Report) -> str:
@@ -57,12 +62,9 @@ def _against_strawman(report: Report) -> str:
     cold = _ratios(report, "ttft", _STRAWMAN, _COLD)
     if not warm and not cold:
         return ""
-    said = [
-        f"{_times(found)} as long as FlexServe {how} ({_counted(found)})"
-        for found, how in ((warm, "with its weights cached"), (cold, "from cold"))
-        if found
-    ]
-    return f"To its first token the strawman took {', and '.join(said)}."
+    said = [f"{_times(found)} as long as FlexServe {how}" for found, how in (
+        (warm, "with its weights cached"), (cold, "from cold")) if found]  # fmt: skip
+    return f"To its first token the strawman took {', and '.join(said)} ({_counted([*warm, *cold])})."
 
 
 def _against_normal(report: Report) -> str:
@@ -130,7 +132,8 @@ def _counted(found: Sequence[Ratio]) -> str:
     most = max(ratio.n for ratio in found)
     n = f"n = {least}" if least == most else f"n = {least} to {most}"
     kind = "paired rounds" if all(ratio.paired for ratio in found) else "medians of two boots"
-    where = f"{len(found)} configurations, " if len(found) > 1 else ""
+    places = {(ratio.numerator.model, ratio.numerator.prompt_tokens) for ratio in found}
+    where = f"{len(places)} configurations, " if len(places) > 1 else ""
     return f"{where}{kind}, {n}"
 
 

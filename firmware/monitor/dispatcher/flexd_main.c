@@ -30,9 +30,11 @@
 struct flex_vectors flexd_vectors;
 static struct flexd_core flexd_cores[PLATFORM_CORE_COUNT];
 
-/* Counts entries for FLEX_STAT_SWITCHES; the monitor has it, a build without the monitor does not. */
+/* The monitor has these (flexkit_monitor.h); a build without it links too. */
 void flex_monitor_entered_payload(void);
+void flex_monitor_payload_identity(uint64_t high, uint64_t low, bool debug);
 #pragma weak flex_monitor_entered_payload
+#pragma weak flex_monitor_payload_identity
 
 struct flexd_core *flexd_this_core(void)
 {
@@ -99,7 +101,7 @@ static int32_t flexd_boot(void)
  * True when the payload's vectors were taken over. The address comes from the payload, which is trusted as the code
  * that EL3 loaded and started; the size of its region is the platform's affair.
  */
-static bool flexd_take_vectors(uintptr_t address)
+static bool flexd_take_vectors(uintptr_t address, void *handle)
 {
 	const struct flex_vectors *given = (const struct flex_vectors *)address;
 
@@ -108,6 +110,10 @@ static bool flexd_take_vectors(uintptr_t address)
 		return false;
 	}
 	flexd_vectors = *given;
+	if (&flex_monitor_payload_identity != NULL) {
+		flex_monitor_payload_identity(SMC_GET_GP(handle, CTX_GPREG_X2), SMC_GET_GP(handle, CTX_GPREG_X3),
+					      SMC_GET_GP(handle, CTX_GPREG_X4) != 0U);
+	}
 	return true;
 }
 
@@ -189,7 +195,7 @@ static uintptr_t flexd_secure_call(struct flexd_core *core, uint32_t fid, u_regi
 		}
 		return flexd_return_to_ns(core, handle);
 	case FLEX_SPD_BOOT_DONE:
-		return flexd_leave_sync(core, handle, flexd_take_vectors(x1) ? x1 : 0U);
+		return flexd_leave_sync(core, handle, flexd_take_vectors(x1, handle) ? x1 : 0U);
 	case FLEX_SPD_CPU_DONE:
 		return flexd_leave_sync(core, handle, x1);
 	default:

@@ -9,13 +9,12 @@
  */
 #include <flexkit/page.h>
 
-#include "rt_arch.h"
 #include "runtime.h"
 
 #define GATE_DYING (1UL << 32)
 #define GATE_INSIDE 0xffffffffUL
 #define GATE_EPOCH_SHIFT 40
-#define RESTART_CHUNK 8192 /* slots between two looks at pending interrupts */
+#define RESTART_CHUNK 2048 /* slots between two looks at pending interrupts */
 
 extern char __bss_start[], __bss_end[];
 
@@ -40,13 +39,23 @@ void rt_early(void)
 	rt_mmu_build();
 }
 
-/* MMU on, primary core: brings the service up. */
-void rt_boot(void)
+static uint64_t big_endian(const uint8_t *byte)
+{
+	uint64_t value = 0;
+
+	for (unsigned int i = 0; i < 8; i++)
+		value = value << 8 | byte[i];
+	return value;
+}
+
+/* MMU on, primary core: brings the service up. The boot ends here. */
+__attribute__((noreturn)) void rt_boot(void)
 {
 	rt_core()->booting = 1;
 	gate = 1UL << GATE_EPOCH_SHIFT;
 	srv_init();
 	rt_core()->booting = 0;
+	rt_boot_done((uint64_t)&rt_vectors, big_endian(rt_identity), big_endian(rt_identity + 8), RT_DEBUG);
 }
 
 uint32_t rt_epoch(void)
@@ -68,20 +77,21 @@ static bool drop_all_slots(void)
 	uint64_t *slots = rt_slot_words();
 
 	while (restart_slot < FLEX_BOARD_SLOTS) {
-		uint64_t end = restart_slot + RESTART_CHUNK;
+		uint64_t left = FLEX_BOARD_SLOTS - restart_slot;
+		uint64_t count = left < RESTART_CHUNK ? left : RESTART_CHUNK;
 		struct rt_smc ret;
 
-		for (uint64_t i = restart_slot; i < end; i++)
-			__atomic_fetch_and(&slots[i], ~((uint64_t)FLEX_SLOT_PINS_MAX << FLEX_SLOT_PINS_SHIFT),
-					   __ATOMIC_ACQ_REL);
-		ret = rt_smc(FLEX_MON_DROP, restart_slot, RESTART_CHUNK, 0);
-		/* A slot that recall has in its hands is being emptied anyway: past it. */
+		for (uint64_t i = 0; i < count; i++)
+			__atomic_fetch_and(&slots[restart_slot + i],
+					   ~((uint64_t)FLEX_SLOT_PINS_MAX << FLEX_SLOT_PINS_SHIFT), __ATOMIC_ACQ_REL);
+		ret = rt_smc(FLEX_MON_DROP, restart_slot, count, 0);
 		if (ret.status == FLEX_OK)
-			restart_slot = end;
-		else if (ret.status != FLEX_E_INTERRUPTED && ret.x1 < RESTART_CHUNK)
-			restart_slot += ret.x1 + 1;
+			restart_slot += count;
+		else if (ret.x1 < count)
+			/* A slot that a recall has in its hands is being emptied anyway: past it. */
+			restart_slot += ret.x1 + (ret.status != FLEX_E_INTERRUPTED);
 		else
-			restart_slot += ret.x1;
+			restart_slot += count;
 		if (rt_interrupt_pending())
 			return false;
 	}

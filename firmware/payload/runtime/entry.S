@@ -56,12 +56,20 @@ rt_boot_entry:
 	bl	mmu_on
 	bl	core_claim
 	cbz	x0, boot_failed
-	bl	rt_boot
-	address	x1, rt_vectors
-	b	boot_done
+	b	rt_boot
 boot_failed:
+	mov	x0, #0
 	mov	x1, #0
-boot_done:
+	mov	x2, #0
+	mov	x3, #0
+
+/* void rt_boot_done(vectors, high, low, debug): tells the dispatcher; vectors 0 means that there is no payload. */
+	.globl	rt_boot_done
+rt_boot_done:
+	mov	x4, x3
+	mov	x3, x2
+	mov	x2, x1
+	mov	x1, x0
 	mov32	x0, FLEX_SPD_BOOT_DONE
 	smc	#0
 	b	.

@@ -5,7 +5,6 @@
  * A spin lock masks interrupts, so its holder is never preempted and a waiter waits for as long as the code between
  * lock and unlock takes. The one exception is a holder that panics: its lock is never released, so waiters look for it.
  */
-#include "rt_arch.h"
 #include "runtime.h"
 
 #define TEAM_TILES_SHIFT 20

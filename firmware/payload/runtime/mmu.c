@@ -6,7 +6,6 @@
 #include <flexkit/page.h>
 
 #include "mmu_bits.h"
-#include "rt_arch.h"
 #include "runtime.h"
 
 #define ENTRIES 512

@@ -3,7 +3,6 @@
  * Panic: leave a record with the monitor, tell the NW call under way FLEX_E_PANIC, and let the gate do the rest. The
  * record has registers of the exception only: nothing of a session.
  */
-#include "rt_arch.h"
 #include "runtime.h"
 
 static uint64_t panics RT_KEEP;
@@ -50,6 +49,15 @@ static void fill_record(struct rt_core *core, uint64_t kind)
 	copy_text(record->message, sizeof(record->message), message ? message : "exception without a name");
 }
 
+/* The monitor is busy while the NW reads the last record: not for long. */
+static void leave_record(const struct flex_panic *record)
+{
+	unsigned int tries = 1000;
+
+	while (tries-- && rt_smc(FLEX_MON_PANIC, (uint64_t)record, sizeof(*record), 0).status == FLEX_E_BUSY)
+		rt_relax();
+}
+
 /* On the core's own stack, interrupts masked. */
 __attribute__((noreturn)) void rt_fault(uint64_t kind)
 {
@@ -60,13 +68,13 @@ __attribute__((noreturn)) void rt_fault(uint64_t kind)
 		core->panicking = 1;
 		fill_record(core, kind);
 		rt_gate_die();
-		rt_smc(FLEX_MON_PANIC, (uint64_t)&core->record, sizeof(core->record), 0);
+		leave_record(&core->record);
 	}
 	core->panicking = 0;
 	core->message = NULL;
 	core->thread = NULL;
 	if (core->booting)
-		rt_smc(FLEX_SPD_BOOT_DONE, 0, 0, 0);
+		rt_boot_done(0, 0, 0, 0);
 	rt_gate_leave();
 	rt_leave(FLEX_E_PANIC, 0, 0, 0, 0, 0);
 }

@@ -31,6 +31,7 @@
 
 #include "flex_board.h"
 #include "rt/rt.h"
+#include "rt_arch.h"
 
 #define RT_KEEP __attribute__((section(".keep")))
 
@@ -58,14 +59,12 @@ struct rt_core {
 
 static inline struct rt_core *rt_core(void)
 {
-	struct rt_core *core;
-
-	__asm__ volatile("mrs %0, tpidr_el1" : "=r"(core));
-	return core;
+	return rt_core_pointer();
 }
 
 /* entry.S */
 extern const struct flex_vectors rt_vectors;
+__attribute__((noreturn)) void rt_boot_done(uint64_t vectors, uint64_t high, uint64_t low, uint64_t debug);
 extern char rt_drill_spin[];
 __attribute__((noreturn)) void rt_thread_run(struct rt_thread *thread);
 __attribute__((noreturn)) void rt_leave(int64_t x0, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, uint64_t x5);

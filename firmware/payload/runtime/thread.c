@@ -3,7 +3,6 @@
  * Secure threads. A thread belongs to no core: it is saved whole in its struct at every way out, and whoever resumes it
  * by the id of that way out owns it. A second resume, or one with an older id, finds another word and is refused.
  */
-#include "rt_arch.h"
 #include "runtime.h"
 
 #define STATE(word) ((word) & 0xff)

@@ -37,11 +37,7 @@ void srv_comm_init(void)
 	_Static_assert(FLEX_COMM_SESSION + FLEX_SESSIONS * FLEX_COMM_SESSION_SIZE <= FLEX_BOARD_COMM_SIZE,
 		       "the communication area is too small");
 	memcpy(status()->identity, rt_identity, sizeof(rt_identity));
-#ifdef FLEX_DEBUG
-	SHOW(status()->debug, 1);
-#else
-	SHOW(status()->debug, 0);
-#endif
+	SHOW(status()->debug, RT_DEBUG);
 	SHOW(status()->heartbeat, 0);
 	srv_comm_status();
 }

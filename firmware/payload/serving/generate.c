@@ -61,7 +61,7 @@ static struct flx_host host_of(struct srv_session *session)
 		.parallel = run_parallel,
 		.beat = beat,
 		.cancelled = cancelled,
-		.caps = (rt_has_dotprod() ? FLX_CAP_DOTPROD : 0) | (rt_has_i8mm() ? FLX_CAP_I8MM : 0),
+		.caps = __atomic_load_n(&srv_caps, __ATOMIC_RELAXED),
 	};
 }
 

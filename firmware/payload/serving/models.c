@@ -21,6 +21,7 @@ static const uint8_t next_state[MODEL_STATES][MODEL_EVENTS] = {
 
 struct rt_lock srv_tables;
 struct srv_space srv_slots, srv_heap;
+uint32_t srv_caps;
 static struct srv_model models[SRV_MODELS];
 
 /* srv_tables is held. */
@@ -262,6 +263,20 @@ static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
 	return error == FLX_E_MODEL || error == FLX_E_ARENA ? FLEX_E_MODEL : error;
 }
 
+static uint64_t ticks(void)
+{
+	return rt_ticks();
+}
+
+/* Once: the choice changes no result, so a race of two first models does not matter. */
+static void choose_caps(void)
+{
+	uint32_t caps = FLX_CAP_ASIMD | (rt_has_dotprod() ? FLX_CAP_DOTPROD : 0);
+
+	if (!__atomic_load_n(&srv_caps, __ATOMIC_RELAXED))
+		__atomic_store_n(&srv_caps, flx_fastest_caps(caps, ticks), __ATOMIC_RELAXED);
+}
+
 /* MODEL_START(model) -> longest context */
 void srv_model_start(struct rt_call *call)
 {
@@ -276,6 +291,7 @@ void srv_model_start(struct rt_call *call)
 	mine = model_move(model, MODEL_EV_START);
 	rt_unlock(&srv_tables, mask);
 	if (mine) {
+		choose_caps();
 		call->status = model_parse(model, &reason);
 		srv_comm_reason(0, reason.text);
 		model_moves(model, call->status == FLEX_OK ? MODEL_EV_READY : MODEL_EV_REFUSED);

@@ -72,6 +72,7 @@ struct srv_session {
 
 extern struct rt_lock srv_tables;
 extern struct srv_space srv_slots, srv_heap;
+extern uint32_t srv_caps; /* FLX_CAP_* that are fastest here; set when the first model starts */
 
 /*
  * The model or session of that number in one of the states of `states` (bits), with one more user; NULL and *error if

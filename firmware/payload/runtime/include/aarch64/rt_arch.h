@@ -16,6 +16,12 @@
 	})
 #define RT_WRITE(reg, value) __asm__ volatile("msr " #reg ", %0" ::"r"((uint64_t)(value)) : "memory")
 
+/* What was put into TPIDR_EL1 when this core came up: its struct rt_core. Interrupts masked, or it may be another's. */
+static inline void *rt_core_pointer(void)
+{
+	return (void *)RT_READ(tpidr_el1);
+}
+
 /* The board's counter, in ticks of FLEX_BOARD_COUNTER_HZ. */
 static inline uint64_t rt_ticks(void)
 {
@@ -48,15 +54,10 @@ static inline void rt_relax(void)
 	__asm__ volatile("yield" ::: "memory");
 }
 
-/* Dot products of bytes: sdot (FEAT_DotProd), smmla (FEAT_I8MM). */
+/* Dot products of bytes: sdot (FEAT_DotProd). */
 static inline int rt_has_dotprod(void)
 {
 	return (RT_READ(id_aa64isar0_el1) >> 44 & 0xf) != 0;
-}
-
-static inline int rt_has_i8mm(void)
-{
-	return (RT_READ(id_aa64isar1_el1) >> 52 & 0xf) != 0;
 }
 
 /* Completes earlier changes of translation tables, for the walkers of every core. */

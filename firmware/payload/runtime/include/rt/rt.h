@@ -92,6 +92,11 @@ uint64_t rt_heap_bytes(void);
 
 /* ---- what this build is ---- */
 
+#ifdef FLEX_DEBUG
+#define RT_DEBUG 1
+#else
+#define RT_DEBUG 0
+#endif
 extern const uint8_t rt_identity[16];
 uint64_t rt_panics(void);
 

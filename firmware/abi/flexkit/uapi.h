@@ -52,13 +52,16 @@ struct flex_breakdown {
 	__u64 loaded_pages;       /* read and donated for this request */
 };
 
+/* Beside the payload's flags: the breakdown begins with this client's last FLEX_IOC_MODEL, so that opening is in it. */
+#define FLEX_GENERATE_FROM_MODEL 0x100
+
 /* Run one prompt. Returns at once; tokens come by read() as struct flex_event. One request per client at a time. */
 struct flex_ioc_generate {
 	__u32 model;
 	__u32 threads;            /* secure threads, each on a kernel thread of its own */
 	__u32 context;            /* tokens of KV cache to hold */
 	__u32 n_predict;
-	__u32 flags;              /* FLEX_GENERATE_* of payload.h */
+	__u32 flags;              /* FLEX_GENERATE_* of payload.h, and the one above */
 	__u32 prompt_bytes;
 	__u64 prompt;             /* user pointer, UTF-8 */
 };
@@ -66,6 +69,7 @@ struct flex_ioc_generate {
 #define FLEX_EVENT_TOKEN 1
 #define FLEX_EVENT_DONE 2   /* value: FLEX_FINISH_*; result() has the breakdown */
 #define FLEX_EVENT_ERROR 3  /* value: a negative errno */
+#define FLEX_EVENT_TEXT 4   /* more text of the token before, when it is longer than `text` */
 
 struct flex_event {
 	__u32 type;

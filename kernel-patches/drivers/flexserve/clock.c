@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Where the time to the first token goes. The leader of a request is in one
+ * part at a time, so that exposed times sum to the whole; only it writes.
+ */
+#include "flexserve.h"
+
+/**
+ * flex_clock_start() - the request begins
+ * @clock: zeroed
+ * @submitted: ticks when it was submitted; until now that was switching
+ */
+void flex_clock_start(struct flex_clock *clock, u64 submitted)
+{
+	clock->submitted = submitted;
+	clock->mark = submitted;
+	clock->part = FLEX_PART_SWITCH;
+}
+
+static void flex_clock_charge(struct flex_clock *clock, u64 now)
+{
+	if (!clock->first_token) {
+		clock->exposed[clock->part] += now - clock->mark;
+		clock->busy[clock->part] += now - clock->mark;
+	}
+	clock->mark = now;
+}
+
+/**
+ * flex_clock_enter() - another part begins
+ * @clock: or NULL, when nobody measures
+ * @part: which
+ *
+ * Return: the part that ended.
+ */
+enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part)
+{
+	enum flex_part before;
+
+	if (!clock)
+		return part;
+	before = clock->part;
+	flex_clock_charge(clock, flex_ticks());
+	clock->part = part;
+	return before;
+}
+
+/**
+ * flex_clock_shift() - some of the time up to now belonged to another part
+ * @clock: of the request
+ * @part: that part
+ * @ticks: how much of it, since the part under way began
+ */
+void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks)
+{
+	flex_clock_charge(clock, flex_ticks());
+	if (clock->first_token)
+		return;
+	clock->exposed[clock->part] -= ticks;
+	clock->busy[clock->part] -= ticks;
+	clock->exposed[part] += ticks;
+	clock->busy[part] += ticks;
+}
+
+/**
+ * flex_clock_token() - a token came
+ * @clock: of the request
+ * @now: ticks; the first one ends the exposed times
+ */
+void flex_clock_token(struct flex_clock *clock, u64 now)
+{
+	flex_clock_charge(clock, now);
+	if (!clock->first_token)
+		clock->first_token = now;
+	clock->finished = now;
+}
+
+/**
+ * flex_clock_report() - as uapi.h has it
+ * @clock: of a request that has ended
+ * @out: its times are filled in
+ */
+void flex_clock_report(const struct flex_clock *clock, struct flex_breakdown *out)
+{
+	out->submitted = clock->submitted;
+	out->first_token = clock->first_token;
+	out->finished = clock->finished;
+	out->allocate = clock->exposed[FLEX_PART_ALLOCATE];
+	out->read = clock->exposed[FLEX_PART_READ];
+	out->donate = clock->exposed[FLEX_PART_DONATE];
+	out->decrypt = clock->exposed[FLEX_PART_DECRYPT];
+	out->prefill = clock->exposed[FLEX_PART_PREFILL];
+	out->switch_ = clock->exposed[FLEX_PART_SWITCH];
+	out->allocate_busy = clock->busy[FLEX_PART_ALLOCATE];
+	out->read_busy = clock->busy[FLEX_PART_READ];
+	out->donate_busy = clock->busy[FLEX_PART_DONATE];
+	out->decrypt_busy = clock->busy[FLEX_PART_DECRYPT];
+	out->prefill_busy = clock->busy[FLEX_PART_PREFILL];
+	out->switch_busy = clock->busy[FLEX_PART_SWITCH];
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * FlexServe driver: what its files share.
+ *
+ * Lock order, outer first:
+ *
+ *   flex_client.lock     ioctls of one open file
+ *   flex_region_lock     the one contiguous region of a strawman
+ *   flex_models_lock     the list of models; opening and closing them
+ *   flex_model.load      one loader of a model at a time
+ *   flex_protect.lock    switching protection on and off
+ *   a mailbox            held for one batch of calls, never while allocating
+ *   flex_slots_lock      the slot table (spin lock)
+ *
+ * Reclaim (the shrinker) takes only a mailbox and flex_slots_lock. Whoever
+ * holds a mailbox neither allocates memory nor waits for reclaim, so reclaim
+ * always gets one.
+ */
+#ifndef FLEXSERVE_H
+#define FLEXSERVE_H
+
+#include <linux/arm-smccc.h>
+#include <linux/atomic.h>
+#include <linux/bvec.h>
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/kfifo.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <asm/arch_timer.h>
+#include <flexkit/mailbox.h>
+#include <flexkit/page.h>
+#include <flexkit/payload.h>
+#include <flexkit/smc.h>
+#include <flexkit/uapi.h>
+
+#define FLEX_BATCH FLEX_MAILBOX_ENTRIES
+#define FLEX_MAX_THREADS 7	/* of a request; one payload thread stays for claims */
+
+/* What the firmware told at start; constant afterwards. */
+struct flex_firmware {
+	void *shared;		/* the shared region, mapped write-back */
+	size_t shared_size;
+	u32 abi;
+	u32 mailboxes;
+	u32 slots;
+	u64 quota_pages;
+	u32 debug[2];		/* by FLEX_PART_* */
+	u8 identity[2][16];
+};
+extern struct flex_firmware flex_firmware;
+
+/* The board's counter, which the payload and the agent read as well. */
+static inline u64 flex_ticks(void)
+{
+	return __arch_counter_get_cntvct();
+}
+
+/* Physical address that the calls speak of. */
+static inline u64 flex_page_address(const struct page *page)
+{
+	return page_to_phys(page);
+}
+
+/* smc.c: monitor calls */
+s64 flex_smc(u64 function, u64 a1, u64 a2, u64 a3, struct arm_smccc_1_2_regs *res);
+u32 flex_monitor_batch(u64 function, u32 mailbox, u32 count, s64 *error);
+int flex_errno(s64 flex_error);
+
+/* mailbox.c */
+struct flex_mailbox_lease {
+	struct flex_mailbox *memory;
+	u32 index;
+	/* For recall, which must not allocate: what the entries are. */
+	struct flex_range *range;
+	struct page *page[FLEX_BATCH];
+	u32 slot[FLEX_BATCH];
+};
+int flex_mailboxes_init(void);
+void flex_mailboxes_exit(void);
+struct flex_mailbox_lease *flex_mailbox_get(bool reclaim);
+void flex_mailbox_put(struct flex_mailbox_lease *lease);
+
+/* protect.c */
+int flex_protect_get(void);
+void flex_protect_put(void);
+void flex_protect_idle(void);
+int flex_protect_force(bool on);
+u32 flex_protect_state(void);
+
+/* slots.c: which page lies in which slot */
+struct flex_range {
+	struct list_head lru;	/* recallable ranges, next victim first */
+	u32 first;
+	u32 count;
+	u32 held;		/* slots with a page, those under recall included */
+	u32 moving;		/* of them, under recall now */
+	u32 cursor;		/* recall goes on below this index */
+	bool recallable;	/* a model's; a session's pages only go at its end */
+};
+int flex_slots_init(u32 slots);
+void flex_slots_exit(void);
+int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable);
+void flex_range_remove(struct flex_range *range);
+void flex_range_touch(struct flex_range *range);
+void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count);
+u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
+u32 flex_range_held(struct flex_range *range);
+u32 flex_slots_collect(struct flex_range *only, struct flex_mailbox_lease *lease, u32 want);
+u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count);
+void flex_slots_rewind(void);
+u64 flex_slots_page(u32 slot);
+u64 flex_slots_recallable(void);
+
+/* load.c: pages from Linux to the secure world */
+struct flex_batch {
+	struct page *page[FLEX_BATCH];
+	struct bio_vec vec[FLEX_BATCH];
+};
+struct flex_clock;
+u32 flex_alloc_pages(struct page **page, u32 want);
+int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
+int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count);
+int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
+	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded);
+
+/* recall.c: and back */
+int flex_recall_init(void);
+void flex_recall_exit(void);
+u64 flex_recall(u64 want, u64 *ticks);
+int flex_range_release(struct flex_range *range);
+void flex_recall_pages(struct page **page, u32 count);
+
+/* clock.c: where the time to the first token goes */
+enum flex_part {
+	FLEX_PART_ALLOCATE,
+	FLEX_PART_READ,
+	FLEX_PART_DONATE,
+	FLEX_PART_DECRYPT,
+	FLEX_PART_PREFILL,
+	FLEX_PART_SWITCH,
+	FLEX_PARTS
+};
+
+struct flex_clock {
+	u64 submitted;
+	u64 first_token;	/* 0: not yet */
+	u64 finished;
+	u64 mark;
+	enum flex_part part;
+	u64 exposed[FLEX_PARTS];
+	u64 busy[FLEX_PARTS];
+};
+void flex_clock_start(struct flex_clock *clock, u64 submitted);
+enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part);
+void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks);
+void flex_clock_token(struct flex_clock *clock, u64 now);
+void flex_clock_report(const struct flex_clock *clock, struct flex_breakdown *out);
+
+/* payload.c: secure threads */
+struct flex_call;
+struct flex_call_ops {
+	/* After every return that is not the end: an error abandons the thread. */
+	s64 (*turn)(struct flex_call *call, u64 ticks);
+	/* A yield, after turn(): returns what RESUME is answered with. */
+	s64 (*yielded)(struct flex_call *call, u64 reason, const struct arm_smccc_1_2_regs *values);
+};
+
+struct flex_call {
+	u64 op;
+	u64 arg[5];
+	const struct flex_call_ops *ops;
+	void *context;
+	u64 entries;		/* out: entries into the payload */
+	struct arm_smccc_1_2_regs result;	/* out: of the last return */
+};
+s64 flex_payload_run(struct flex_call *call);
+s64 flex_payload_call(u64 op, u64 a1, u64 a2, u64 a3, struct arm_smccc_1_2_regs *result);
+struct flex_status *flex_status(void);
+struct flex_session_comm *flex_session_comm(u32 session);
+u64 flex_payload_pinned(void);
+u32 flex_payload_epoch(void);
+
+/* Ends what computes without ever advancing: secure ticks since a heartbeat. */
+struct flex_watchdog {
+	u64 heartbeat;
+	atomic64_t spent;
+};
+bool flex_watchdog_late(struct flex_watchdog *watchdog, u64 heartbeat);
+
+/* model.c */
+struct flex_model {
+	struct list_head list;	/* by last use, longest ago first */
+	u32 users;		/* open handles and requests (flex_models_lock) */
+	atomic_t requests;	/* under way */
+	u32 mode;
+	/* what makes it the same model */
+	dev_t device;
+	u64 inode;
+	u64 bytes;
+	struct timespec64 modified;
+	struct file *file;	/* while there are users */
+	/* the payload's side (flex_models_lock) */
+	bool open;
+	u32 epoch;
+	u32 id;
+	u32 max_context;
+	struct flex_range range;
+	struct mutex load;
+	struct flex_batch *batch; /* under load */
+};
+extern struct mutex flex_models_lock;
+struct flex_model *flex_model_get(struct file *file, u32 mode);
+void flex_model_put(struct flex_model *model);
+int flex_model_drop(struct flex_model *model);
+int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *reason);
+int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *reason);
+void flex_model_end(struct flex_model *model);
+int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_clock *clock,
+		    u32 *loaded);
+int flex_model_reserve(struct flex_model *model);
+int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *reason);
+int flex_model_shut(struct flex_model *model);
+void flex_models_lost(void);
+void flex_models_exit(void);
+
+/* region.c: the strawman's contiguous memory */
+struct flex_region {
+	struct page *page;
+	u64 base;
+	u64 size;
+	bool secure;
+};
+int flex_region_load(struct flex_region *region, struct file *file, u64 bytes,
+		     struct flex_clock *clock);
+void flex_region_release(struct flex_region *region);
+extern struct mutex flex_region_lock;
+
+/* request.c */
+#define FLEX_EVENTS 256
+
+struct flex_client {
+	struct mutex lock;
+	struct kref refs;
+	struct flex_model *model[8];
+	struct flex_clock opening;	/* runs from the last FLEX_IOC_MODEL */
+	struct flex_request *request;	/* the last one */
+	spinlock_t events_lock;
+	DECLARE_KFIFO(events, struct flex_event, FLEX_EVENTS);
+	wait_queue_head_t wait;		/* events came, or room for more */
+};
+
+struct flex_request {
+	struct kref refs;
+	struct list_head list;
+	struct flex_client *client;
+	struct flex_model *model;
+	struct flex_ioc_generate ask;
+	void *prompt;
+	struct flex_clock clock;
+	struct flex_region region;	/* a strawman's */
+	struct flex_range memory;	/* the session's */
+	struct flex_batch *batch;	/* scratch to donate that */
+	bool has_region, has_model, has_session;
+	u32 session;
+	u32 session_epoch;
+	bool generating;		/* helpers have something to help with */
+	bool ended;			/* the last event has been posted */
+	bool cancelled;
+	bool cancel_sent;
+	bool abandoned;			/* hung: nobody resumes its threads again */
+	struct flex_watchdog watchdog;	/* fed by all threads, looked at by the leader */
+	atomic_t helpers;
+	wait_queue_head_t helpers_wait;
+	u32 fruitless;			/* NEEDs in a row for which nothing was missing */
+	u32 loaded;
+	int load_error;			/* of Linux, behind the payload's */
+	atomic64_t entries;
+	struct completion done;
+	struct flex_ioc_result result;
+	s32 *prompt_ids;
+};
+struct flex_client *flex_client_new(void);
+int flex_request_start(struct flex_client *client, struct flex_model *model,
+		       const struct flex_ioc_generate *ask, u64 submitted);
+void flex_request_cancel(struct flex_request *request);
+void flex_request_put(struct flex_request *request);
+void flex_requests_cancel_all(void);
+void flex_client_put(struct flex_client *client);
+
+/* dev.c */
+int flex_dev_init(void);
+
+/* stats.c */
+enum flex_count {
+	FLEX_COUNT_DONATED,
+	FLEX_COUNT_RECALLED,
+	FLEX_COUNT_RECALL_PINNED,
+	FLEX_COUNT_SHRINKER_CALLS,
+	FLEX_COUNT_SHRINKER_PAGES,
+	FLEX_COUNT_PREEMPTIONS,
+	FLEX_COUNT_MIGRATIONS,
+	FLEX_COUNT_RELOADS,
+	FLEX_COUNT_LOST,	/* pages that came back in no known state: never used again */
+	FLEX_COUNTS
+};
+extern atomic64_t flex_counts[FLEX_COUNTS];
+extern atomic_long_t flex_secure_pages;		/* donated, by this driver, now */
+extern const struct attribute_group *flex_attribute_groups[];
+
+static inline void flex_count(enum flex_count which, u64 by)
+{
+	atomic64_add(by, &flex_counts[which]);
+}
+void flex_stats_init(void);
+void flex_stats_fill(struct flex_ioc_stats *out);
+
+#endif /* FLEXSERVE_H */

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * From Linux to the secure world: pages out of the buddy allocator, the file
+ * read straight into them, donated and claimed in batches.
+ */
+#include <linux/errno.h>
+#include <linux/gfp.h>
+#include <linux/highmem.h>
+#include <linux/uio.h>
+#include "flexserve.h"
+
+/*
+ * Large blocks are taken when they lie there and never fought for; the last
+ * resort, single pages, may reclaim once. Not movable: the pages stay where
+ * they are for as long as they are secure.
+ */
+#define FLEX_GFP_PAGE (GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN)
+#define FLEX_GFP_BLOCK ((FLEX_GFP_PAGE | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM)
+
+static struct page *flex_alloc_block(unsigned int order)
+{
+	struct page *page = alloc_pages(order ? FLEX_GFP_BLOCK : FLEX_GFP_PAGE, order);
+
+	if (page)
+		split_page(page, order);
+	return page;
+}
+
+/**
+ * flex_alloc_pages() - single pages out of the largest blocks that are free
+ * @page: gets them
+ * @want: how many
+ *
+ * May sleep. Return: how many there are, fewer under memory pressure.
+ */
+u32 flex_alloc_pages(struct page **page, u32 want)
+{
+	unsigned int order = min_t(unsigned int, ilog2(max(want, 1U)), MAX_PAGE_ORDER);
+	u32 got = 0;
+
+	while (got < want) {
+		struct page *block;
+		u32 i;
+
+		order = min_t(unsigned int, order, ilog2(want - got));
+		block = flex_alloc_block(order);
+		if (!block) {
+			if (!order)
+				break;
+			order--;
+			continue;
+		}
+		for (i = 0; i < 1U << order; i++)
+			page[got++] = block + i;
+	}
+	return got;
+}
+
+static void flex_free_pages(struct page **page, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		__free_page(page[i]);
+}
+
+static ssize_t flex_read_some(struct file *file, loff_t at, struct iov_iter *iter, bool direct)
+{
+	struct kiocb iocb;
+
+	init_sync_kiocb(&iocb, file);
+	iocb.ki_pos = at;
+	iocb.ki_flags &= ~IOCB_DIRECT;
+	if (direct)
+		iocb.ki_flags |= IOCB_DIRECT;
+	return vfs_iocb_iter_read(file, &iocb, iter);
+}
+
+static bool flex_direct_refused(ssize_t ret)
+{
+	return ret == -EINVAL || ret == -EOPNOTSUPP;
+}
+
+/**
+ * flex_read_pages() - read a file straight into pages
+ * @file: open for reading
+ * @at: byte offset, a multiple of the page size
+ * @vec: one entry a page, whole pages
+ * @pages: of them
+ * @bytes: size of the file; what lies behind it in the last page becomes zero
+ *
+ * Direct I/O, buffered where the file system refuses that. May sleep.
+ * Return: 0, -EIO for a file that became shorter, or the error of the read.
+ */
+int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes)
+{
+	size_t room = (size_t)pages << PAGE_SHIFT;
+	size_t need = min_t(u64, room, bytes - at);
+	bool direct = file->f_mode & FMODE_CAN_ODIRECT;
+	struct iov_iter iter;
+	size_t got = 0;
+
+	while (got < need) {
+		ssize_t ret;
+
+		iov_iter_bvec(&iter, ITER_DEST, vec, pages, room);
+		iov_iter_advance(&iter, got);
+		ret = flex_read_some(file, at + got, &iter, direct);
+		if (direct && flex_direct_refused(ret)) {
+			direct = false;
+			continue;
+		}
+		if (ret <= 0)
+			return ret ? ret : -EIO;
+		got += ret;
+	}
+	if (need & ~PAGE_MASK)
+		memzero_page(vec[(need - 1) >> PAGE_SHIFT].bv_page, need & ~PAGE_MASK,
+			     PAGE_SIZE - (need & ~PAGE_MASK));
+	return 0;
+}
+
+/* The lease's mailbox names the pages. Return: how many are the slots' now. */
+static u32 flex_donate_batch(struct flex_mailbox_lease *lease, u32 slot, u32 count,
+			     u32 *donated, s64 *error)
+{
+	struct arm_smccc_1_2_regs res;
+
+	*donated = flex_monitor_batch(FLEX_MON_DONATE, lease->index, count, error);
+	atomic_long_add(*donated, &flex_secure_pages);
+	flex_count(FLEX_COUNT_DONATED, *donated);
+	if (!*donated)
+		return 0;
+	if (*error != FLEX_OK)
+		return 0;
+	*error = flex_payload_call(FLEX_OP_CLAIM, lease->index, *donated, slot, &res);
+	/* Even a claim that failed says how far it came; a panic forgets all. */
+	return *error == FLEX_E_PANIC ? 0 : min_t(u64, res.a2, *donated);
+}
+
+/**
+ * flex_donate() - give pages to the secure world, into slots
+ * @range: the caller is its only loader
+ * @index: first slot, empty, from the start of the range
+ * @page: pages, the caller's no longer, whatever happens
+ * @count: of them, at most FLEX_BATCH
+ *
+ * May sleep. Return: 0 when all lie in their slots; otherwise a negative
+ * errno, and those that do not are free again.
+ */
+int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count)
+{
+	struct flex_mailbox_lease *lease;
+	u32 i, donated, claimed;
+	s64 error;
+	int ret;
+
+	ret = flex_protect_get();
+	if (ret) {
+		flex_free_pages(page, count);
+		return ret;
+	}
+
+	lease = flex_mailbox_get(false);
+	for (i = 0; i < count; i++) {
+		__SetPageOffline(page[i]);
+		lease->memory->page[i] = flex_page_address(page[i]);
+	}
+	claimed = flex_donate_batch(lease, range->first + index, count, &donated, &error);
+	flex_mailbox_put(lease);
+
+	flex_range_publish(range, index, page, claimed);
+	if (claimed < donated)
+		flex_recall_pages(page + claimed, donated - claimed);
+	for (i = donated; i < count; i++)
+		__ClearPageOffline(page[i]);
+	flex_free_pages(page + donated, count - donated);
+	flex_protect_put();
+
+	if (claimed == count)
+		return 0;
+	ret = flex_errno(error);
+	return ret ? ret : -EIO;
+}
+
+static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct file *file,
+			 u64 bytes, struct flex_batch *batch, struct flex_clock *clock)
+{
+	u32 i, got;
+	int ret = 0;
+
+	flex_clock_enter(clock, FLEX_PART_ALLOCATE);
+	got = flex_alloc_pages(batch->page, *run);
+	if (!got)
+		return -ENOMEM;
+
+	if (file) {
+		flex_clock_enter(clock, FLEX_PART_READ);
+		for (i = 0; i < got; i++)
+			bvec_set_page(&batch->vec[i], batch->page[i], PAGE_SIZE, 0);
+		ret = flex_read_pages(file, (loff_t)index << PAGE_SHIFT, batch->vec, got, bytes);
+	}
+	if (ret) {
+		flex_free_pages(batch->page, got);
+		return ret;
+	}
+
+	flex_clock_enter(clock, FLEX_PART_DONATE);
+	*run = got;
+	return flex_donate(range, index, batch->page, got);
+}
+
+/**
+ * flex_load() - fill the empty slots of a part of a range
+ * @range: the caller is its only loader
+ * @index: first slot, from the start of the range
+ * @count: slots; what lies behind the range is left out
+ * @file: slot i gets page i of it; NULL: whatever the pages hold
+ * @bytes: size of the file
+ * @batch: scratch, the caller's alone
+ * @clock: is told where time goes, or NULL
+ * @loaded: pages loaded are added to it
+ *
+ * May sleep. Return: 0, or a negative errno with the first *loaded done.
+ */
+int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
+	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded)
+{
+	u32 end = index + min(count, range->count - min(index, range->count));
+	enum flex_part before = flex_clock_enter(clock, FLEX_PART_SWITCH);
+	int ret = 0;
+	u32 run;
+
+	while (!ret && (run = flex_range_hole(range, &index, end))) {
+		ret = flex_load_run(range, index, &run, file, bytes, batch, clock);
+		if (!ret) {
+			*loaded += run;
+			index += run;
+		}
+	}
+	flex_clock_enter(clock, before);
+	return ret;
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Models: a file, what the payload calls it, and the slots that hold it. The
+ * weights stay secure after the last client has gone, until Linux wants the
+ * memory, the payload wants the slots, or somebody drops them.
+ */
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "flexserve.h"
+
+DEFINE_MUTEX(flex_models_lock);
+static LIST_HEAD(flex_models);
+static DECLARE_WAIT_QUEUE_HEAD(flex_models_wait);	/* a request has ended */
+
+static bool flex_model_is(const struct flex_model *model, const struct inode *inode, u32 mode)
+{
+	struct timespec64 modified = inode_get_mtime(inode);
+
+	return model->mode == mode && model->device == inode->i_sb->s_dev &&
+	       model->inode == inode->i_ino && model->bytes == i_size_read(inode) &&
+	       timespec64_equal(&model->modified, &modified);
+}
+
+static struct flex_model *flex_model_find(const struct inode *inode, u32 mode)
+{
+	struct flex_model *model;
+
+	list_for_each_entry(model, &flex_models, list)
+		if (flex_model_is(model, inode, mode))
+			return model;
+	return NULL;
+}
+
+static struct flex_model *flex_model_new(const struct inode *inode, u32 mode)
+{
+	struct flex_model *model = kzalloc(sizeof(*model), GFP_KERNEL);
+
+	if (!model)
+		return NULL;
+	model->batch = kvzalloc(sizeof(*model->batch), GFP_KERNEL);
+	if (!model->batch) {
+		kfree(model);
+		return NULL;
+	}
+	mutex_init(&model->load);
+	model->mode = mode;
+	model->device = inode->i_sb->s_dev;
+	model->inode = inode->i_ino;
+	model->bytes = i_size_read(inode);
+	model->modified = inode_get_mtime(inode);
+	list_add_tail(&model->list, &flex_models);
+	return model;
+}
+
+/* flex_models_lock held; closed, and nobody uses it. */
+static void flex_model_free(struct flex_model *model)
+{
+	list_del(&model->list);
+	kvfree(model->batch);
+	kfree(model);
+}
+
+/**
+ * flex_model_shut() - the payload gives the model up, its pages come back
+ * @model: open or not; no other request uses it; flex_models_lock held
+ *
+ * Return: 0, or a negative errno and it is still open.
+ */
+int flex_model_shut(struct flex_model *model)
+{
+	s64 error = FLEX_OK;
+
+	if (!model->open)
+		return 0;
+	/* After a panic the payload has forgotten it already. */
+	if (model->epoch == flex_payload_epoch())
+		error = flex_payload_call(FLEX_OP_MODEL_CLOSE, model->id, 0, 0, NULL);
+	if (error != FLEX_OK && error != FLEX_E_PANIC)
+		return flex_errno(error);
+	model->open = false;
+	return flex_range_release(&model->range);
+}
+
+/* The payload has panicked since the model was opened: take the pages back. */
+static void flex_model_reap(struct flex_model *model)
+{
+	if (!model->open || model->epoch == flex_payload_epoch())
+		return;
+	wait_event(flex_models_wait, !atomic_read(&model->requests));
+	flex_model_shut(model);
+}
+
+/**
+ * flex_models_lost() - the payload has panicked: no model is open any more
+ *
+ * May sleep: waits for requests, which end by themselves with FLEX_E_PANIC.
+ */
+void flex_models_lost(void)
+{
+	struct flex_model *model, *next;
+
+	mutex_lock(&flex_models_lock);
+	list_for_each_entry_safe(model, next, &flex_models, list) {
+		flex_model_reap(model);
+		if (!model->open && !model->users)
+			flex_model_free(model);
+	}
+	mutex_unlock(&flex_models_lock);
+}
+
+/* flex_models_lock held. Return: 0, or -EBUSY while a request is under way. */
+static int flex_model_close(struct flex_model *model)
+{
+	flex_model_reap(model);
+	if (model->open && atomic_read(&model->requests))
+		return -EBUSY;
+	return flex_model_shut(model);
+}
+
+/* Make room: the model used longest ago goes. flex_models_lock held. */
+static bool flex_models_evict(const struct flex_model *keep)
+{
+	struct flex_model *model;
+
+	list_for_each_entry(model, &flex_models, list) {
+		if (model == keep || !model->open || flex_model_close(model))
+			continue;
+		if (!model->users)
+			flex_model_free(model);
+		return true;
+	}
+	return false;
+}
+
+/**
+ * flex_model_reserve() - the payload gives a model its number and its slots
+ * @model: not open; flex_models_lock held
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_model_reserve(struct flex_model *model)
+{
+	struct arm_smccc_1_2_regs res;
+	s64 error;
+	int ret;
+
+	do {
+		error = flex_payload_call(FLEX_OP_MODEL_OPEN, model->bytes, 0, 0, &res);
+	} while (error == FLEX_E_EXHAUSTED && flex_models_evict(model));
+	if (error != FLEX_OK)
+		return flex_errno(error);
+
+	ret = flex_range_add(&model->range, res.a3, DIV_ROUND_UP_ULL(model->bytes, PAGE_SIZE),
+			     model->mode == FLEX_MODE_FLEXSERVE);
+	if (ret) {
+		flex_payload_call(FLEX_OP_MODEL_CLOSE, res.a2, 0, 0, NULL);
+		return ret;
+	}
+	model->id = res.a2;
+	model->epoch = flex_payload_epoch();
+	model->open = true;
+	return 0;
+}
+
+struct flex_model_start {
+	struct flex_model *model;
+	struct flex_clock *clock;
+	u32 fruitless;
+	int error;	/* of Linux, behind the payload's */
+};
+
+static s64 flex_model_start_yielded(struct flex_call *call, u64 reason,
+				    const struct arm_smccc_1_2_regs *values)
+{
+	struct flex_model_start *start = call->context;
+	u32 loaded = 0;
+
+	if (reason != FLEX_YIELD_NEED)
+		return FLEX_E_INVAL;
+	start->error = flex_model_load(start->model, values->a3, values->a4, start->clock, &loaded);
+	start->fruitless = loaded ? 0 : start->fruitless + 1;
+	if (start->fruitless > 64)
+		start->error = -EIO;
+	return start->error ? FLEX_E_EXHAUSTED : FLEX_OK;
+}
+
+static const struct flex_call_ops flex_model_start_ops = {
+	.yielded = flex_model_start_yielded,
+};
+
+/**
+ * flex_model_parse() - let the payload parse and check a model
+ * @model: reserved; its bytes are loaded as the payload asks, or lie in a region
+ * @clock: is told where time goes, or NULL
+ * @reason: gets the payload's reason for -EKEYREJECTED, FLEX_REASON_BYTES
+ *
+ * Nobody closes it meanwhile; may sleep. Return: 0 or a negative errno.
+ */
+int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *reason)
+{
+	struct flex_model_start start = { .model = model, .clock = clock };
+	struct flex_call call = { .op = FLEX_OP_MODEL_START, .arg = { model->id },
+				  .ops = &flex_model_start_ops, .context = &start };
+	enum flex_part before = flex_clock_enter(clock, FLEX_PART_PREFILL);
+	s64 error = flex_payload_run(&call);
+
+	flex_clock_enter(clock, before);
+	if (error == FLEX_OK) {
+		model->max_context = call.result.a2;
+		return 0;
+	}
+	if (error == FLEX_E_MODEL)
+		strscpy(reason, flex_session_comm(0)->reason, FLEX_REASON_BYTES);
+	return start.error ? start.error : flex_errno(error);
+}
+
+/* flex_models_lock held. */
+static int flex_model_open_locked(struct flex_model *model, struct flex_clock *clock, char *reason)
+{
+	int ret;
+
+	flex_model_reap(model);
+	if (model->open)
+		return 0;
+	ret = flex_model_reserve(model);
+	if (ret)
+		return ret;
+	ret = flex_model_parse(model, clock, reason);
+	if (ret)
+		flex_model_shut(model);
+	return ret;
+}
+
+/**
+ * flex_model_open() - have a model ready: parsed, and its header resident
+ * @model: a flexserve one, in use by the caller
+ * @clock: is told where time goes, or NULL
+ * @reason: gets the payload's reason for -EKEYREJECTED, FLEX_REASON_BYTES
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *reason)
+{
+	int ret;
+
+	mutex_lock(&flex_models_lock);
+	ret = flex_model_open_locked(model, clock, reason);
+	mutex_unlock(&flex_models_lock);
+	return ret;
+}
+
+/**
+ * flex_model_get() - the model that a file is, known or new, not opened
+ * @file: regular, open for reading
+ * @mode: FLEX_MODE_*
+ *
+ * May sleep. Return: the model, flex_model_put() is due; NULL: no memory.
+ */
+struct flex_model *flex_model_get(struct file *file, u32 mode)
+{
+	const struct inode *inode = file_inode(file);
+	struct flex_model *model;
+
+	mutex_lock(&flex_models_lock);
+	model = flex_model_find(inode, mode);
+	if (!model)
+		model = flex_model_new(inode, mode);
+	if (model && !model->users++)
+		model->file = get_file(file);
+	mutex_unlock(&flex_models_lock);
+	return model;
+}
+
+/**
+ * flex_model_put() - end a use; the weights stay
+ * @model: from flex_model_get()
+ */
+void flex_model_put(struct flex_model *model)
+{
+	mutex_lock(&flex_models_lock);
+	if (!--model->users) {
+		fput(model->file);
+		model->file = NULL;
+		if (!model->open)
+			flex_model_free(model);
+	}
+	mutex_unlock(&flex_models_lock);
+}
+
+/**
+ * flex_model_drop() - forget the cached weights
+ * @model: in use by the caller
+ *
+ * Return: 0, or -EBUSY while a request is under way.
+ */
+int flex_model_drop(struct flex_model *model)
+{
+	int ret;
+
+	mutex_lock(&flex_models_lock);
+	ret = flex_model_close(model);
+	mutex_unlock(&flex_models_lock);
+	return ret;
+}
+
+/**
+ * flex_model_begin() - a request begins: the model is open until flex_model_end()
+ * @model: the caller has a use of it
+ * @clock: of the request
+ * @reason: gets the payload's reason for -EKEYREJECTED
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *reason)
+{
+	int ret = 0;
+
+	mutex_lock(&flex_models_lock);
+	list_move_tail(&model->list, &flex_models);
+	if (model->mode == FLEX_MODE_FLEXSERVE)
+		ret = flex_model_open_locked(model, clock, reason);
+	if (!ret) {
+		atomic_inc(&model->requests);
+		if (model->mode == FLEX_MODE_FLEXSERVE)
+			flex_range_touch(&model->range);
+	}
+	mutex_unlock(&flex_models_lock);
+	return ret;
+}
+
+/**
+ * flex_model_end() - a request has ended
+ * @model: of flex_model_begin(); the caller still has its use
+ */
+void flex_model_end(struct flex_model *model)
+{
+	atomic_dec(&model->requests);
+	wake_up_all(&flex_models_wait);
+}
+
+/**
+ * flex_model_load() - fill slots that the payload needs
+ * @model: open, and cannot be closed meanwhile
+ * @slot: first, as the payload numbers them
+ * @count: slots
+ * @clock: is told where time goes, or NULL
+ * @loaded: gets the pages that had been missing
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_clock *clock,
+		    u32 *loaded)
+{
+	struct flex_range *range = &model->range;
+	int ret;
+
+	*loaded = 0;
+	if (slot < range->first || slot - range->first >= range->count)
+		return -EINVAL;
+	mutex_lock(&model->load);
+	ret = flex_load(range, slot - range->first, min_t(u64, count, range->count), model->file,
+			model->bytes, model->batch, clock, loaded);
+	mutex_unlock(&model->load);
+	return ret;
+}
+
+/** flex_models_exit() - close and free all; requests have been cancelled */
+void flex_models_exit(void)
+{
+	struct flex_model *model, *next;
+
+	mutex_lock(&flex_models_lock);
+	list_for_each_entry_safe(model, next, &flex_models, list) {
+		wait_event_timeout(flex_models_wait, !atomic_read(&model->requests), 2 * HZ);
+		if (!flex_model_close(model) && !model->users)
+			flex_model_free(model);
+	}
+	mutex_unlock(&flex_models_lock);
+}

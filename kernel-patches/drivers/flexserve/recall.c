@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Back from the secure world: asked for by reclaim, by a program, by the end
+ * of a session. The monitor needs nobody's consent; only pinned pages stay.
+ */
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/flexserve.h>
+#include <linux/mm.h>
+#include <linux/shrinker.h>
+#include "flexserve.h"
+
+#define FLEX_RELEASE_TRIES 500
+#define FLEX_RELEASE_WAIT_US 2000
+
+static struct shrinker *flex_shrinker;
+
+static void flex_free_back(struct page **page, u32 count, u32 back)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (!page[i])
+			continue;
+		__ClearPageOffline(page[i]);
+		__free_page(page[i]);
+	}
+	flex_count(FLEX_COUNT_RECALLED, back);
+	if (back && atomic_long_sub_return(back, &flex_secure_pages) == 0)
+		flex_protect_idle();
+}
+
+/* Entries that the call did not reach have no result of their own. */
+static void flex_recall_call(struct flex_mailbox_lease *lease, u32 count, u64 *ticks)
+{
+	u64 begin = flex_ticks();
+	u32 i, done;
+	s64 error;
+
+	done = flex_monitor_batch(FLEX_MON_RECALL, lease->index, count, &error);
+	for (i = done; i < count; i++)
+		lease->memory->result[i] = FLEX_E_BUSY;
+	*ticks += flex_ticks() - begin;
+}
+
+/* Take up to @want pages of @only, or of anything; 0: there are no more. */
+static u32 flex_recall_some(struct flex_range *only, u64 want, u64 *taken, u64 *ticks)
+{
+	struct flex_mailbox_lease *lease = flex_mailbox_get(true);
+	u32 count = flex_slots_collect(only, lease, min_t(u64, want, FLEX_BATCH));
+	u32 back;
+
+	if (count) {
+		flex_recall_call(lease, count, ticks);
+		back = flex_slots_settle(lease, count);
+		flex_free_back(lease->page, count, back);
+		*taken += back;
+	}
+	flex_mailbox_put(lease);
+	return count;
+}
+
+/**
+ * flex_recall() - take weights back: oldest model first, its last slots first
+ * @want: pages
+ * @ticks: time in the calls is added to it
+ *
+ * May sleep, allocates nothing, takes no lock that a loader holds. A page that
+ * is pinned is passed over. Return: pages taken.
+ */
+u64 flex_recall(u64 want, u64 *ticks)
+{
+	u64 taken = 0;
+	int pass;
+
+	for (pass = 0; pass < 2 && taken < want; pass++) {
+		while (taken < want && flex_recall_some(NULL, want - taken, &taken, ticks))
+			;
+		if (taken < want)
+			flex_slots_rewind();
+	}
+	return taken;
+}
+
+/**
+ * flex_range_release() - take back every page of a range, and end its use
+ * @range: added; nobody loads it; the payload has closed what it was for
+ *
+ * May sleep: pins of a panicked payload go only when it has started afresh.
+ * Return: 0, or -EBUSY when pages stayed pinned: they are lost.
+ */
+int flex_range_release(struct flex_range *range)
+{
+	u64 taken = 0, ticks = 0;
+	int tries, ret = 0;
+
+	for (tries = 0; flex_range_held(range) && tries < FLEX_RELEASE_TRIES; tries++) {
+		if (tries)
+			usleep_range(FLEX_RELEASE_WAIT_US, 2 * FLEX_RELEASE_WAIT_US);
+		WRITE_ONCE(range->cursor, range->count);
+		while (flex_recall_some(range, FLEX_BATCH, &taken, &ticks))
+			;
+	}
+	if (flex_range_held(range)) {
+		pr_err("flexserve: %u pages stayed pinned and are lost\n", flex_range_held(range));
+		ret = -EBUSY;
+	}
+	flex_range_remove(range);
+	return ret;
+}
+
+/**
+ * flex_recall_pages() - take back pages that never reached a slot
+ * @page: donated; freed, and NULL where that failed
+ * @count: at most FLEX_BATCH
+ */
+void flex_recall_pages(struct page **page, u32 count)
+{
+	struct flex_mailbox_lease *lease = flex_mailbox_get(true);
+	u64 ticks = 0;
+	u32 i, back = 0;
+
+	for (i = 0; i < count; i++)
+		lease->memory->page[i] = flex_page_address(page[i]);
+	flex_recall_call(lease, count, &ticks);
+	for (i = 0; i < count; i++) {
+		if (lease->memory->result[i] == FLEX_OK)
+			back++;
+		else
+			page[i] = NULL;
+	}
+	flex_mailbox_put(lease);
+	flex_count(FLEX_COUNT_LOST, count - back);
+	flex_free_back(page, count, back);
+}
+
+/* include/linux/flexserve.h */
+unsigned long flex_mem_pages(void)
+{
+	return max(atomic_long_read(&flex_secure_pages), 0L);
+}
+
+unsigned long flex_mem_recallable(void)
+{
+	u64 held = flex_slots_recallable();
+	u64 all = flex_mem_pages();
+	u64 pinned = min(flex_payload_pinned(), all);
+
+	return min(held, all - pinned);
+}
+
+static unsigned long flex_shrink_count(struct shrinker *shrinker, struct shrink_control *control)
+{
+	return flex_mem_recallable();
+}
+
+static unsigned long flex_shrink_scan(struct shrinker *shrinker, struct shrink_control *control)
+{
+	u64 ticks = 0;
+	u64 taken = flex_recall(control->nr_to_scan, &ticks);
+
+	flex_count(FLEX_COUNT_SHRINKER_CALLS, 1);
+	flex_count(FLEX_COUNT_SHRINKER_PAGES, taken);
+	return taken ? taken : SHRINK_STOP;
+}
+
+/** flex_recall_init() - let reclaim take pages. Return: 0 or -ENOMEM. */
+int flex_recall_init(void)
+{
+	flex_shrinker = shrinker_alloc(0, "flexserve");
+	if (!flex_shrinker)
+		return -ENOMEM;
+	flex_shrinker->count_objects = flex_shrink_count;
+	flex_shrinker->scan_objects = flex_shrink_scan;
+	flex_shrinker->batch = FLEX_BATCH;
+	shrinker_register(flex_shrinker);
+	return 0;
+}
+
+/** flex_recall_exit() - and no longer */
+void flex_recall_exit(void)
+{
+	shrinker_free(flex_shrinker);
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which page lies in which slot. The payload hands out ranges of slots, one
+ * for a model or a session; recall takes pages from the range that was used
+ * longest ago, last slots first, so that the first layers stay.
+ *
+ * An entry is NULL (empty), a page (secure), or a page with FLEX_MOVING set
+ * (under recall: whoever set the bit settles it, soon and without waiting
+ * for memory). Loading goes from NULL to a page, one loader a range.
+ */
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include "flexserve.h"
+
+#define FLEX_MOVING 1UL
+
+static unsigned long *flex_slot;
+static u32 flex_slot_count;
+static LIST_HEAD(flex_lru);
+static DEFINE_SPINLOCK(flex_slots_lock);
+static DECLARE_WAIT_QUEUE_HEAD(flex_slots_wait);	/* an entry settled */
+static atomic_long_t flex_recallable_held;	/* pages in recallable ranges */
+
+/**
+ * flex_slots_init() - an empty table
+ * @slots: how many the monitor has
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int flex_slots_init(u32 slots)
+{
+	flex_slot = kvcalloc(slots, sizeof(*flex_slot), GFP_KERNEL);
+	flex_slot_count = slots;
+	return flex_slot ? 0 : -ENOMEM;
+}
+
+/** flex_slots_exit() - free the table; no range is left */
+void flex_slots_exit(void)
+{
+	kvfree(flex_slot);
+	flex_slot = NULL;
+}
+
+/**
+ * flex_range_add() - begin to use a range of slots, all empty
+ * @range: caller's, zeroed; stays until flex_range_remove()
+ * @first: first slot
+ * @count: slots
+ * @recallable: may be taken back at any time
+ *
+ * Return: 0, or -EINVAL when the payload names slots that are not there or
+ * that still hold a page.
+ */
+int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable)
+{
+	int ret = 0;
+	u32 i;
+
+	if (first >= flex_slot_count || count > flex_slot_count - first)
+		return -EINVAL;
+
+	range->first = first;
+	range->count = count;
+	range->held = 0;
+	range->moving = 0;
+	range->cursor = 0;
+	range->recallable = recallable;
+	INIT_LIST_HEAD(&range->lru);
+
+	spin_lock(&flex_slots_lock);
+	for (i = 0; i < count && !ret; i++)
+		if (flex_slot[first + i])
+			ret = -EINVAL;
+	if (!ret && recallable)
+		list_add_tail(&range->lru, &flex_lru);
+	spin_unlock(&flex_slots_lock);
+	return ret;
+}
+
+/**
+ * flex_range_remove() - end the use of a range
+ * @range: added, and nobody loads it any more
+ *
+ * Waits for recalls that are under way. Pages that it still holds are lost:
+ * see flex_range_release().
+ */
+void flex_range_remove(struct flex_range *range)
+{
+	u32 i;
+
+	spin_lock(&flex_slots_lock);
+	list_del_init(&range->lru);
+	spin_unlock(&flex_slots_lock);
+	wait_event(flex_slots_wait, !READ_ONCE(range->moving));
+
+	spin_lock(&flex_slots_lock);
+	if (range->held) {
+		for (i = 0; i < range->count; i++)
+			flex_slot[range->first + i] = 0;
+		flex_count(FLEX_COUNT_LOST, range->held);
+		if (range->recallable)
+			atomic_long_sub(range->held, &flex_recallable_held);
+		range->held = 0;
+	}
+	spin_unlock(&flex_slots_lock);
+}
+
+/**
+ * flex_range_touch() - the range is used now: it becomes the last victim
+ * @range: recallable
+ */
+void flex_range_touch(struct flex_range *range)
+{
+	spin_lock(&flex_slots_lock);
+	if (!list_empty(&range->lru))
+		list_move_tail(&range->lru, &flex_lru);
+	spin_unlock(&flex_slots_lock);
+}
+
+/**
+ * flex_range_publish() - pages have been claimed for slots; recall may take them
+ * @range: the caller is its only loader
+ * @index: first slot, from the start of the range
+ * @page: pages
+ * @count: of them
+ */
+void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count)
+{
+	u32 i;
+
+	spin_lock(&flex_slots_lock);
+	for (i = 0; i < count; i++)
+		flex_slot[range->first + index + i] = (unsigned long)page[i];
+	range->held += count;
+	range->cursor = max(range->cursor, index + count);
+	spin_unlock(&flex_slots_lock);
+	if (range->recallable)
+		atomic_long_add(count, &flex_recallable_held);
+}
+
+/* Run of empty slots at or after *index; -1: an entry must settle first. */
+static int flex_range_hole_locked(struct flex_range *range, u32 *index, u32 end)
+{
+	const unsigned long *slot = flex_slot + range->first;
+	u32 at = *index, run = 0;
+
+	while (at < end && slot[at] && !(slot[at] & FLEX_MOVING))
+		at++;
+	*index = at;
+	if (at < end && slot[at])
+		return -1;
+	while (at + run < end && run < FLEX_BATCH && !slot[at + run])
+		run++;
+	return run;
+}
+
+/**
+ * flex_range_hole() - next empty slots of a range
+ * @range: the caller is its only loader
+ * @index: in: where to begin; out: first empty slot
+ * @end: where to stop
+ *
+ * Waits for recalls that are under way there.
+ * Return: empty slots in a row, at most FLEX_BATCH; 0 when there are none.
+ */
+u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end)
+{
+	int run;
+
+	end = min(end, range->count);
+	for (;;) {
+		spin_lock(&flex_slots_lock);
+		run = flex_range_hole_locked(range, index, end);
+		spin_unlock(&flex_slots_lock);
+		if (run >= 0)
+			return run;
+		wait_event(flex_slots_wait,
+			   !(READ_ONCE(flex_slot[range->first + *index]) & FLEX_MOVING));
+	}
+}
+
+/** flex_range_held() - pages in a range now */
+u32 flex_range_held(struct flex_range *range)
+{
+	return READ_ONCE(range->held);
+}
+
+/* The caller gets the range's last pages below its cursor. */
+static u32 flex_range_collect(struct flex_range *range, struct flex_mailbox_lease *lease, u32 want)
+{
+	u32 n = 0;
+
+	while (n < want && range->cursor) {
+		u32 slot = range->first + --range->cursor;
+		unsigned long entry = flex_slot[slot];
+
+		if (!entry || (entry & FLEX_MOVING))
+			continue;
+		flex_slot[slot] |= FLEX_MOVING;
+		lease->slot[n] = slot;
+		lease->page[n] = (struct page *)entry;
+		lease->memory->page[n] = flex_page_address(lease->page[n]);
+		n++;
+	}
+	range->moving += n;
+	lease->range = range;
+	return n;
+}
+
+/**
+ * flex_slots_collect() - pages to be recalled, marked as moving
+ * @only: this range, whatever it is; NULL: the recallable ones, oldest first
+ * @lease: gets the pages, in its mailbox too
+ * @want: how many at the most, not above FLEX_BATCH
+ *
+ * Return: how many; each is due for flex_slots_settle(). All lie in one range.
+ */
+u32 flex_slots_collect(struct flex_range *only, struct flex_mailbox_lease *lease, u32 want)
+{
+	struct flex_range *range;
+	u32 n = 0;
+
+	spin_lock(&flex_slots_lock);
+	if (only) {
+		n = flex_range_collect(only, lease, want);
+	} else {
+		list_for_each_entry(range, &flex_lru, lru) {
+			n = flex_range_collect(range, lease, want);
+			if (n)
+				break;
+		}
+	}
+	spin_unlock(&flex_slots_lock);
+	return n;
+}
+
+/* What the table does with an entry by the monitor's answer. */
+static bool flex_entry_stays(s32 result)
+{
+	return result == FLEX_E_PINNED || result == FLEX_E_BUSY;
+}
+
+/**
+ * flex_slots_settle() - what became of collected pages
+ * @lease: as collected; the mailbox holds the results
+ * @count: as collected
+ *
+ * Pages that are the NW's again stay in lease->page[], the others become NULL
+ * there. A page in no known state is never used again.
+ * Return: pages to be freed.
+ */
+u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
+{
+	struct flex_range *range = lease->range;
+	u32 i, back = 0, stay = 0;
+
+	spin_lock(&flex_slots_lock);
+	for (i = 0; i < count; i++) {
+		s32 result = READ_ONCE(lease->memory->result[i]);
+
+		if (result == FLEX_OK) {
+			back++;
+			flex_slot[lease->slot[i]] = 0;
+			continue;
+		}
+		lease->page[i] = NULL;
+		if (flex_entry_stays(result)) {
+			stay++;
+			flex_slot[lease->slot[i]] &= ~FLEX_MOVING;
+		} else {
+			flex_slot[lease->slot[i]] = 0;
+		}
+	}
+	range->held -= count - stay;
+	range->moving -= count;
+	if (range->recallable)
+		atomic_long_sub(count - stay, &flex_recallable_held);
+	spin_unlock(&flex_slots_lock);
+
+	flex_count(FLEX_COUNT_RECALL_PINNED, stay);
+	flex_count(FLEX_COUNT_LOST, count - stay - back);
+	wake_up_all(&flex_slots_wait);
+	return back;
+}
+
+/** flex_slots_rewind() - recall begins at the last slots of every range again */
+void flex_slots_rewind(void)
+{
+	struct flex_range *range;
+
+	spin_lock(&flex_slots_lock);
+	list_for_each_entry(range, &flex_lru, lru)
+		range->cursor = range->count;
+	spin_unlock(&flex_slots_lock);
+}
+
+/**
+ * flex_slots_page() - physical address of the page in a slot, 0 for none
+ * @slot: any number
+ */
+u64 flex_slots_page(u32 slot)
+{
+	unsigned long entry = slot < flex_slot_count ? READ_ONCE(flex_slot[slot]) : 0;
+
+	entry &= ~FLEX_MOVING;
+	return entry ? flex_page_address((struct page *)entry) : 0;
+}
+
+/** flex_slots_recallable() - pages in recallable ranges, pinned ones included */
+u64 flex_slots_recallable(void)
+{
+	return max(atomic_long_read(&flex_recallable_held), 0L);
+}

@@ -36,6 +36,14 @@ def test_a_pinned_synthetic_model_is_made_once(cached: Path) -> None:
     assert catalogue.synthetic(entry.params, entry.quant, entry.seed, Bus()).stat().st_mtime_ns == made
 
 
+def test_a_cached_model_that_is_not_the_pinned_one_is_made_again(cached: Path) -> None:
+    path = catalogue.find("synth-25m", Bus())
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert catalogue.find("synth-25m", Bus()).read_bytes() == whole
+    assert path.parent == cached
+
+
 def test_a_synthetic_model_that_came_out_otherwise_is_not_kept(cached: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = catalogue.load()
     wrong = {"it": catalogue.Entry(name="it", title="", sha256="0" * 64, params="1M", quant="q8_0", seed=1)}

@@ -74,11 +74,13 @@ def synthetic_path(params: str, quant: str, seed: int) -> Path:
 
 
 def synthetic(params: str, quant: str, seed: int, bus: Bus, deadline: Deadline | None = None) -> Path:
-    """A synthetic model from the cache, made there first if needed and checked against the catalogue if that pins
-    it."""
+    """A synthetic model from the cache, made there if it is not, or is not what the catalogue pins.
+
+    Raises BadInput for a size or quantisation that cannot be made, or a full disk; TimedOut at the deadline.
+    """
     path = synthetic_path(params, quant, seed)
     wanted = {entry.path: entry.sha256 for entry in load().values() if entry.params}.get(path, "")
-    if path.is_file():
+    if path.is_file() and wanted in ("", sha256_of(path)):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     words = vocabulary(demo_model())

@@ -1,0 +1,114 @@
+"""Boards for the system tests: built from this tree, flashed and booted as a user would, with a state of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from attacker import Attacker
+
+from flexkit import boards, build, models
+from flexkit.boards.schema import Instance
+from flexkit.build.manifest import Manifest
+from flexkit.deadline import Deadline
+from flexkit.drivers import Session, open_board
+from flexkit.events import Bus
+from flexkit.flash.deploy import deploy
+from flexkit.flash.plan import make_plan
+from flexkit.link.client import InferRequest, InferResult
+
+BOARD = "qemu-virt"
+BUILD_SECONDS = 3600.0
+OPEN_SECONDS = 240.0
+EDU = ("-device", "edu,dma_mask=0xffffffffffffffff")
+"""A device that copies to and from any address on command: the attacker's DMA."""
+
+OpenBoard = Callable[..., AbstractContextManager[Session]]
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Ledger, media and locks apart from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("state")
+        patch.setenv("FLEXKIT_STATE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def manifests() -> dict[str, Manifest]:
+    """Both flavours, built from this tree (under a second when nothing changed)."""
+    limit = Deadline(BUILD_SECONDS, "build for the system tests")
+    return {name: build.run(boards.load(BOARD), flavour=name, bus=Bus(), deadline=limit) for name in ("flex", "stock")}
+
+
+@pytest.fixture(scope="session")
+def instance(state: Path, manifests: dict[str, Manifest]) -> Instance:
+    """An emulated board of its own, flashed with both flavours."""
+    site = state / "lab.toml"
+    site.write_text(f'[board.system-tests]\ntype = "{BOARD}"\n')
+    found = boards.resolve("system-tests", site)
+    for manifest in manifests.values():
+        plan = make_plan(found.type, manifest.identity, manifest.flavour, manifest.images, manifest.missing)
+        deploy(found, plan, manifest.parts, manifest.profile, Bus(), Deadline(300, "flash"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def open_session(instance: Instance, manifests: dict[str, Manifest]) -> OpenBoard:
+    """Boot the board; with the attack module in place when the flavour is ``flex``."""
+
+    @contextmanager
+    def opened(**how: object) -> Iterator[Session]:
+        limit = Deadline(OPEN_SECONDS, "open the board")
+        with open_board(instance, limit, Bus(), **how) as session:  # type: ignore[arg-type]
+            if session.deployment.flavour == "flex":
+                module = manifests["flex"].outputs["modules"] / "flexattack.ko"
+                session.put_file(module, "/tmp/flexattack.ko", limit)
+                session.client.check("insmod /tmp/flexattack.ko", limit)
+            yield session
+
+    return opened
+
+
+@pytest.fixture(scope="module")
+def board(open_session: OpenBoard) -> Iterator[Session]:
+    """One boot for each test module, with the attacker's DMA device."""
+    with open_session(extra=EDU) as session:
+        yield session
+
+
+@pytest.fixture
+def attacker(board: Session) -> Iterator[Attacker]:
+    attacker = Attacker(board.client)
+    yield attacker
+    attacker.run("free")
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    return models.demo_model()
+
+
+@pytest.fixture(scope="session")
+def story() -> str:
+    """A prompt that the demo model can go on with."""
+    return models.prompt_of(models.demo_model(), 16, 1)
+
+
+Infer = Callable[..., InferResult]
+
+
+@pytest.fixture
+def infer(board: Session, demo: Path, story: str) -> Infer:
+    """Run the demo model on the board: ``infer(tokens, mode=...)``."""
+
+    def run(tokens: int = 8, *, prompt: str = story, mode: str = "flexserve", threads: int = 2) -> InferResult:
+        limit = Deadline(120, f"infer ({mode})")
+        path = board.put_model(demo, limit)
+        request = InferRequest(path, prompt, tokens, mode=mode, threads=threads, ignore_eos=True)
+        return board.client.infer(request, limit)
+
+    return run

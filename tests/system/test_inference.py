@@ -1,0 +1,112 @@
+"""The same tokens in every mode, over either link, after a partial recall, 200 prompts long."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flexkit import engine, models
+from flexkit.deadline import Deadline
+from flexkit.drivers import Session
+from flexkit.errors import FlexError
+from flexkit.link.client import InferRequest, InferResult
+
+Infer = Callable[..., InferResult]
+PROMPTS = 200
+
+
+def _ids(result: InferResult) -> tuple[int, ...]:
+    return tuple(token.id for token in result.tokens)
+
+
+@pytest.mark.parametrize("mode", ["flexserve", "strawman", "normal", "normal-idle"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_mode_gives_the_reference_tokens(infer: Infer, demo: Path, story: str, mode: str, threads: int) -> None:
+    expected = engine.reference_tokens(demo, story, 24, ignore_eos=True)
+    result = infer(24, mode=mode, threads=threads)
+    assert result.prompt_ids == expected.prompt_ids
+    assert _ids(result) == expected.tokens
+
+
+@pytest.mark.parametrize("mode", ["flexserve", "strawman"])
+def test_the_parts_of_ttft_sum_to_it(infer: Infer, mode: str) -> None:
+    result = infer(4, mode=mode)
+    assert sum(result.exposed.values()) == result.first_token - result.submitted
+    assert all(ticks >= 0 for ticks in result.exposed.values())
+
+
+def test_stock_gives_the_reference_tokens(open_session: Callable[..., object], demo: Path, story: str) -> None:
+    expected = engine.reference_tokens(demo, story, 24, ignore_eos=True)
+    limit = Deadline(240, "stock")
+    with open_session(flavour="stock") as session:  # type: ignore[attr-defined]
+        path = session.put_model(demo, limit)
+        result = session.client.infer(InferRequest(path, story, 24, mode="stock", ignore_eos=True), limit)
+        assert session.client.check("cat /sys/devices/system/cpu/online", limit).strip() == "0-1"
+    assert _ids(result) == expected.tokens
+
+
+def test_over_ssh(open_session: Callable[..., object], demo: Path, story: str) -> None:
+    expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
+    limit = Deadline(240, "SSH")
+    with open_session(via="ssh") as session:  # type: ignore[attr-defined]
+        assert session.ssh is not None
+        path = session.put_model(demo, limit)
+        result = session.client.infer(InferRequest(path, story, 8, threads=2, ignore_eos=True), limit)
+    assert _ids(result) == expected.tokens
+
+
+def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: Path, story: str) -> None:
+    """Only what was taken is read again: weights that stayed are not."""
+    expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
+    infer()
+    limit = Deadline(30, "recall")
+    resident = board.client.stats(limit).info["secure_now"]
+    for pages in (1, 7, 64, resident // 2):
+        taken = board.client.recall(pages, limit).pages
+        assert taken == pages
+        result = infer()
+        assert _ids(result) == expected.tokens, f"after {pages} pages were recalled"
+        assert 0 < result.loaded_pages < resident
+
+
+def test_a_larger_model_of_many_pages(board: Session, demo: Path) -> None:
+    """25M parameters: thousands of scattered pages, two threads, tokens to the reference's."""
+    synthetic = models.synthetic("25M", "q8_0", 1)
+    prompt = models.prompt_of(synthetic, 16, 3)
+    expected = engine.reference_tokens(synthetic, prompt, 4, ignore_eos=True)
+    limit = Deadline(300, "25M")
+    path = board.put_model(synthetic, limit)
+    for _ in range(2):
+        result = board.client.infer(InferRequest(path, prompt, 4, threads=2, ignore_eos=True), limit)
+        assert _ids(result) == expected.tokens
+    board.client.forget(path, limit)
+
+
+def test_two_hundred_prompts_in_one_boot(board: Session, infer: Infer, demo: Path) -> None:
+    """No wrong token, no leak of pages, threads on both cores, recall in between."""
+    draw = random.Random(5)
+    prompts = [models.prompt_of(demo, 12, seed) for seed in range(5)]
+    expected = {prompt: engine.reference_tokens(demo, prompt, 6, ignore_eos=True).tokens for prompt in prompts}
+    limit = Deadline(600, "200 prompts")
+    infer(6, prompt=prompts[0])
+    before = board.client.stats(limit)
+    for number in range(PROMPTS):
+        prompt = draw.choice(prompts)
+        assert _ids(infer(6, prompt=prompt)) == expected[prompt], f"prompt {number}"
+        if number % 20 == 19:
+            board.client.recall(draw.randrange(1, 200), limit)
+    infer(6, prompt=prompts[0])
+    after = board.client.stats(limit)
+    assert after.info["secure_now"] == before.info["secure_now"]
+    assert after.driver["migrations"] > before.driver["migrations"]
+    assert after.driver["preemptions"] > before.driver["preemptions"]
+    assert after.monitor["panics"] == 0
+
+
+def test_a_prompt_longer_than_the_context_is_refused(board: Session, infer: Infer, demo: Path) -> None:
+    with pytest.raises(FlexError, match=r"context|long"):
+        infer(4, prompt="the dog and the cat " * 400)
+    assert len(infer(4).tokens) == 4

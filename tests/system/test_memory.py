@@ -1,0 +1,100 @@
+"""I3: Linux takes secure pages back whenever it wants them, sees them in its accounts, and inference goes on after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from flexkit import engine, models
+from flexkit.deadline import Deadline
+from flexkit.drivers import Session
+from flexkit.link.client import InferRequest, InferResult
+
+MIB = 1 << 20
+KIB = 1 << 10
+
+
+def _meminfo(board: Session) -> dict[str, int]:
+    text = board.client.check("cat /proc/meminfo", Deadline(20, "meminfo"))
+    rows = (line.split() for line in text.splitlines())
+    return {row[0].rstrip(":"): int(row[1]) * (KIB if len(row) > 2 else 1) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def resident(board: Session) -> Iterator[Callable[[], InferResult]]:
+    """A function that runs a 25M model, whose weights stay in secure memory."""
+    model = models.synthetic("25M", "q8_0", 1)
+    prompt = models.prompt_of(model, 8, 3)
+    limit = Deadline(600, "25M model")
+    path = board.put_model(model, limit)
+    expected = engine.reference_tokens(model, prompt, 2, ignore_eos=True)
+
+    def run() -> InferResult:
+        result = board.client.infer(InferRequest(path, prompt, 2, threads=2, ignore_eos=True), limit)
+        assert tuple(token.id for token in result.tokens) == expected.tokens
+        return result
+
+    run()
+    yield run
+    board.client.forget(path, limit)
+
+
+def test_linux_accounts_for_what_it_cannot_touch(board: Session, resident: Callable[[], InferResult]) -> None:
+    limit = Deadline(60, "accounts")
+    resident()
+    seen = _meminfo(board)
+    secure = board.client.stats(limit).info["secure_now"]
+    assert seen["FlexMem"] == secure * 4096
+    assert 20 * MIB < seen["FlexMemRecallable"] <= seen["FlexMem"]
+    board.client.recall(secure, limit)
+    after = _meminfo(board)
+    assert after["FlexMem"] < 1 * MIB
+    assert after["MemFree"] - seen["MemFree"] > 20 * MIB
+    assert abs(after["MemAvailable"] - seen["MemAvailable"]) < 16 * MIB
+
+
+def test_weights_give_way_to_a_process_that_wants_memory(board: Session, resident: Callable[[], InferResult]) -> None:
+    """A process faults in more than is free: the shrinker takes weights back, nobody is killed, the next prompt is
+    right."""
+    limit = Deadline(300, "pressure")
+    resident()
+    before = board.client.stats(limit)
+    held, _ = board.client.hold(8 * MIB, limit)
+    try:
+        taken = board.client.fault_in(32 * MIB, limit)
+    finally:
+        board.client.let_go(held, limit)
+    after = board.client.stats(limit)
+    assert taken.size == 32 * MIB
+    assert after.driver["shrinker_pages"] > before.driver["shrinker_pages"]
+    assert after.info["secure_now"] < before.info["secure_now"]
+    kills = board.client.check("grep -w oom_kill /proc/vmstat", limit).split()
+    assert kills == ["oom_kill", "0"]
+    assert resident().loaded_pages > 0
+
+
+def test_recall_in_the_middle_of_generations(board: Session, resident: Callable[[], InferResult]) -> None:
+    """A program fights for the memory of the weights while they are in use: what is pinned stays, the rest is read
+    again, every token is right."""
+    limit = Deadline(300, "recall while computing")
+    resident()
+    before = board.client.stats(limit)
+    held, _ = board.client.hold(64 * MIB, limit)
+    try:
+        rival = board.client.spawn(
+            "sysbench memory --memory-block-size=72M --memory-total-size=2000G --time=12 --threads=1 run", limit=60
+        )
+        for _ in range(3):
+            resident()
+        assert rival.wait(limit).status == 0
+    finally:
+        board.client.let_go(held, limit)
+    assert board.client.stats(limit).driver["reloads"] > before.driver["reloads"]
+
+
+def test_a_killed_client_leaves_nothing_pinned(board: Session, resident: Callable[[], InferResult]) -> None:
+    limit = Deadline(300, "kill")
+    resident()
+    quiet = board.client.stats(limit).info
+    assert quiet["secure_now"] == quiet["recallable_now"]

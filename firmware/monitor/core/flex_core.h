@@ -1,0 +1,186 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+/*
+ * Flex-Monitor core: who owns each page, slot, block and region, and the calls that change it. Freestanding, no
+ * hardware access: what touches the machine goes through struct flex_ops, so that it all runs on the host under test.
+ * <flexkit/page.h> is the specification of the states, <flexkit/smc.h> of the calls.
+ *
+ * Locks: none. A page entry, a slot word, a block word and a region's state each change by compare-and-swap. Whoever
+ * moves one to BUSY owns it until it moves it on; whoever finds it BUSY is told so and goes away. Where one call needs
+ * several, it takes them in this order: region state, block word, page entry, slot word.
+ */
+#ifndef FLEX_CORE_H
+#define FLEX_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <flexkit/mailbox.h>
+#include <flexkit/page.h>
+#include <flexkit/payload.h>
+#include <flexkit/smc.h>
+
+#define FLEX_BLOCK_SIZE		(UINT64_C(1) << FLEX_BLOCK_SHIFT)
+#define FLEX_BLOCK_PAGES	(1U << (FLEX_BLOCK_SHIFT - FLEX_PAGE_SHIFT))
+#define FLEX_REGIONS		8U
+#define FLEX_AUDIT_SLOTS	4096U	/* slots looked at in one FLEX_MON_AUDIT */
+
+/*
+ * Block word, one for each 2M of DRAM: state in bits 31..28, secure pages of the block below. A page is donated only
+ * from an OPEN block, a region is made only of OPEN blocks without secure pages; one word decides between the two.
+ */
+#define FLEX_BLOCK_OPEN		0U
+#define FLEX_BLOCK_REGION	1U
+#define FLEX_BLOCK_RESERVED	2U	/* holds hidden or shared pages: never secured */
+#define FLEX_BLOCK_STATE_SHIFT	28
+
+/*
+ * Region: FREE => BUSY => SECURE <=> USED by the payload; SECURE => BUSY => RELEASING (and again) => FREE. `done` is
+ * how far the scrub of a release has come, in bytes.
+ */
+enum flex_region_state {
+	FLEX_REGION_FREE,
+	FLEX_REGION_BUSY,
+	FLEX_REGION_SECURE,
+	FLEX_REGION_USED,
+	FLEX_REGION_RELEASING
+};
+
+struct flex_region {
+	uint32_t state;
+	uint64_t base;
+	uint64_t size;
+	uint64_t done;
+};
+
+/* What the board gives: constant after flex_core_init(). Addresses are physical, sizes in bytes. */
+struct flex_layout {
+	uint64_t dram_base, dram_size;
+	uint64_t tables_base, tables_size;
+	uint64_t shared_base, shared_size;
+	uint64_t payload_base, payload_size;
+	uint32_t slots;
+	uint32_t pin_quota;
+	uint32_t mailboxes;
+	uint32_t scrub_chunk;
+	uint32_t cores;
+};
+
+/* The backend. Callable on any core at any time; addresses are physical. */
+struct flex_ops {
+	void (*unmap)(uint64_t page);		/* NW loses the page, once invalidate() has returned */
+	void (*map)(uint64_t page);		/* NW has the page, once publish() has returned */
+	void (*unmap_block)(uint64_t block);
+	void (*map_block)(uint64_t block);
+	int (*invalidate)(void);		/* TLBs of all cores, then the SMMU's: FLEX_OK or FLEX_E_TIMEOUT */
+	void (*publish)(void);
+	void (*scrub)(uint64_t page);		/* zero one page and clean it to the point of coherency */
+	bool (*interrupt_pending)(void);
+	uint64_t (*ticks)(void);
+	int (*protect)(bool on);		/* FLEX_OK, FLEX_E_TIMEOUT, FLEX_E_STATE; every core calls it */
+	bool (*protected)(void);
+};
+
+/* A part's identity: 16 bytes, big-endian halves, as FLEX_MON_IDENTITY returns them. */
+struct flex_identity {
+	uint64_t high, low, debug;
+};
+
+struct flex_monitor {
+	struct flex_layout layout;
+	const struct flex_ops *ops;
+	uint32_t *pages;			/* one entry for each page of DRAM */
+	uint32_t *blocks;			/* one word for each 2M of DRAM */
+	uint64_t *slots;			/* shared with the payload */
+	struct flex_mailbox *mailboxes;		/* shared with the NW */
+	const uint8_t *payload;			/* the payload's memory, where this core sees it */
+	uint64_t (*lists)[FLEX_MAILBOX_ENTRIES];/* one list of page addresses for each core */
+	struct flex_region region[FLEX_REGIONS];
+	uint64_t stat[FLEX_STAT_COUNT];
+	uint64_t longest;			/* ticks << 8 | function number of the longest call */
+	struct flex_identity identity[2];
+	uint32_t panic_busy;
+	union {
+		struct flex_panic record;
+		uint64_t word[sizeof(struct flex_panic) / sizeof(uint64_t)];
+	} panic;
+};
+
+enum flex_caller {
+	FLEX_CALLER_NW = 1,	/* NS-EL1 */
+	FLEX_CALLER_PAYLOAD = 2	/* S-EL1 */
+};
+
+struct flex_call {
+	uint32_t fid;
+	enum flex_caller caller;
+	uint32_t core;
+	uint64_t arg[4];	/* x1..x4 */
+	uint64_t ret[4];	/* x0..x3 */
+};
+
+/* The transitions of page.h: the only ways in which a page entry changes. */
+enum flex_verb {
+	FLEX_VERB_DONATE,
+	FLEX_VERB_CLAIM,
+	FLEX_VERB_DROP,
+	FLEX_VERB_RECALL_DONATED,
+	FLEX_VERB_RECALL_CLAIMED
+};
+
+/* core.c */
+void flex_core_init(struct flex_monitor *m);
+int64_t flex_dispatch(struct flex_monitor *m, struct flex_call *call);
+int flex_identity_parse(const char *hex, struct flex_identity *id);
+void flex_count(struct flex_monitor *m, unsigned int stat, uint64_t by);
+
+/* page.c */
+bool flex_address_ok(const struct flex_monitor *m, uint64_t page);
+uint32_t flex_page_index(const struct flex_monitor *m, uint64_t page);
+uint32_t flex_page_state(const struct flex_monitor *m, uint32_t index);
+bool flex_page_hidden(const struct flex_monitor *m, uint64_t page);
+int flex_page_take(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
+void flex_page_give(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
+void flex_page_return(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
+int flex_slot_claim(struct flex_monitor *m, uint32_t slot, uint32_t index);
+int flex_slot_take(struct flex_monitor *m, uint32_t slot, uint32_t index);
+void flex_slot_empty(struct flex_monitor *m, uint32_t slot);
+uint64_t flex_slot_read(const struct flex_monitor *m, uint32_t slot);
+int flex_block_enter(struct flex_monitor *m, uint32_t index);
+void flex_block_leave(struct flex_monitor *m, uint32_t index);
+int flex_block_secure(struct flex_monitor *m, uint32_t block);
+void flex_block_open(struct flex_monitor *m, uint32_t block);
+
+/* batch.c, region.c: handlers of the dispatcher's table; the call's arguments and returns as in smc.h */
+int flex_donate(struct flex_monitor *m, struct flex_call *call);
+int flex_recall(struct flex_monitor *m, struct flex_call *call);
+int flex_claim(struct flex_monitor *m, struct flex_call *call);
+int flex_drop(struct flex_monitor *m, struct flex_call *call);
+int flex_region_secure(struct flex_monitor *m, struct flex_call *call);
+int flex_region_release(struct flex_monitor *m, struct flex_call *call);
+int flex_region_use(struct flex_monitor *m, struct flex_call *call);
+const void *flex_payload_memory(const struct flex_monitor *m, uint64_t address, uint64_t size);
+
+static inline uint32_t flex_slot_page(uint64_t word)
+{
+	return (uint32_t)(word & FLEX_SLOT_PAGE_MASK);
+}
+
+static inline uint32_t flex_slot_pins(uint64_t word)
+{
+	return (uint32_t)(word >> FLEX_SLOT_PINS_SHIFT) & FLEX_SLOT_PINS_MAX;
+}
+
+static inline uint32_t flex_slot_generation(uint64_t word)
+{
+	return (uint32_t)(word >> FLEX_SLOT_GENERATION_SHIFT) & FLEX_SLOT_GENERATION_MASK;
+}
+
+static inline uint32_t flex_slot_state(uint64_t word)
+{
+	return (uint32_t)(word >> FLEX_SLOT_STATE_SHIFT);
+}
+
+#endif /* FLEX_CORE_H */

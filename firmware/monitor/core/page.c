@@ -1,0 +1,191 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+/* Pages, slots and blocks: single words and the compare-and-swaps that move them. The table is page.h's. */
+
+#include "flex_core.h"
+
+static const struct {
+	uint32_t from;
+	uint32_t to;
+} transitions[] = {
+	[FLEX_VERB_DONATE] = { FLEX_PAGE_NORMAL, FLEX_PAGE_DONATED },
+	[FLEX_VERB_CLAIM] = { FLEX_PAGE_DONATED, FLEX_PAGE_CLAIMED },
+	[FLEX_VERB_DROP] = { FLEX_PAGE_CLAIMED, FLEX_PAGE_DONATED },
+	[FLEX_VERB_RECALL_DONATED] = { FLEX_PAGE_DONATED, FLEX_PAGE_NORMAL },
+	[FLEX_VERB_RECALL_CLAIMED] = { FLEX_PAGE_CLAIMED, FLEX_PAGE_NORMAL },
+};
+
+/* The entry of a page in `state`; only BUSY and CLAIMED pages name a slot. */
+static uint32_t entry(uint32_t state, uint32_t slot)
+{
+	if (state == FLEX_PAGE_NORMAL) {
+		slot = 0U;
+	} else if (state == FLEX_PAGE_DONATED) {
+		slot = FLEX_SLOT_NONE;
+	}
+	return (state << FLEX_PAGE_STATE_SHIFT) | slot;
+}
+
+static uint64_t slot_word(uint32_t state, uint32_t generation, uint32_t index)
+{
+	return ((uint64_t)state << FLEX_SLOT_STATE_SHIFT) | ((uint64_t)generation << FLEX_SLOT_GENERATION_SHIFT) | index;
+}
+
+static bool swap32(uint32_t *word, uint32_t *old, uint32_t new)
+{
+	return __atomic_compare_exchange_n(word, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+static bool swap64(uint64_t *word, uint64_t *old, uint64_t new)
+{
+	return __atomic_compare_exchange_n(word, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+/* Is this the address of a whole page of DRAM? */
+bool flex_address_ok(const struct flex_monitor *m, uint64_t page)
+{
+	return ((page & (FLEX_PAGE_SIZE - 1U)) == 0U) && (page >= m->layout.dram_base) &&
+	       ((page - m->layout.dram_base) < m->layout.dram_size);
+}
+
+/* The number of a page from the start of DRAM; `page` has passed flex_address_ok(). */
+uint32_t flex_page_index(const struct flex_monitor *m, uint64_t page)
+{
+	return (uint32_t)((page - m->layout.dram_base) >> FLEX_PAGE_SHIFT);
+}
+
+uint32_t flex_page_state(const struct flex_monitor *m, uint32_t index)
+{
+	return __atomic_load_n(&m->pages[index], __ATOMIC_SEQ_CST) >> FLEX_PAGE_STATE_SHIFT;
+}
+
+bool flex_page_hidden(const struct flex_monitor *m, uint64_t page)
+{
+	return flex_page_state(m, flex_page_index(m, page)) == FLEX_PAGE_HIDDEN;
+}
+
+/*
+ * flex_page_take() - from the verb's first state to BUSY; the caller then owns the page
+ * @slot: the slot that a CLAIMED page must name, or that the page is to have, or FLEX_SLOT_NONE
+ *
+ * Returns FLEX_E_BUSY when another core owns it, FLEX_E_STATE when it is in any other state.
+ */
+int flex_page_take(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot)
+{
+	uint32_t old = entry(transitions[verb].from, slot);
+
+	if (swap32(&m->pages[index], &old, entry(FLEX_PAGE_BUSY, slot))) {
+		return FLEX_OK;
+	}
+	return ((old >> FLEX_PAGE_STATE_SHIFT) == FLEX_PAGE_BUSY) ? FLEX_E_BUSY : FLEX_E_STATE;
+}
+
+/* From BUSY to the verb's last state; the caller took the page with the same verb. */
+void flex_page_give(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot)
+{
+	__atomic_store_n(&m->pages[index], entry(transitions[verb].to, slot), __ATOMIC_SEQ_CST);
+}
+
+/* From BUSY back to where it was, when what else the verb needs could not be had. */
+void flex_page_return(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot)
+{
+	__atomic_store_n(&m->pages[index], entry(transitions[verb].from, slot), __ATOMIC_SEQ_CST);
+}
+
+uint64_t flex_slot_read(const struct flex_monitor *m, uint32_t slot)
+{
+	return __atomic_load_n(&m->slots[slot], __ATOMIC_SEQ_CST);
+}
+
+/* EMPTY => HELD with the next generation and no pins. FLEX_E_EXHAUSTED when the generation would wrap. */
+int flex_slot_claim(struct flex_monitor *m, uint32_t slot, uint32_t index)
+{
+	uint64_t old = flex_slot_read(m, slot);
+	uint32_t generation = flex_slot_generation(old);
+
+	if (flex_slot_state(old) == FLEX_SLOT_BUSY) {
+		return FLEX_E_BUSY;
+	}
+	if (flex_slot_state(old) != FLEX_SLOT_EMPTY) {
+		return FLEX_E_STATE;
+	}
+	if (generation == FLEX_SLOT_GENERATION_MASK) {
+		return FLEX_E_EXHAUSTED;
+	}
+	if (!swap64(&m->slots[slot], &old, slot_word(FLEX_SLOT_HELD, generation + 1U, index))) {
+		return FLEX_E_BUSY;
+	}
+	return FLEX_OK;
+}
+
+/*
+ * flex_slot_take() - HELD without pins => BUSY; no pin can be taken from then on
+ * @index: the page that the slot must name; the caller owns it
+ *
+ * Returns FLEX_E_PINNED, or FLEX_E_STATE when the slot does not name the page: the payload has spoilt its own slot
+ * word, no pin can reach the page through it, and the caller goes on without the slot.
+ */
+int flex_slot_take(struct flex_monitor *m, uint32_t slot, uint32_t index)
+{
+	uint64_t old = flex_slot_read(m, slot);
+
+	do {
+		if ((flex_slot_state(old) != FLEX_SLOT_HELD) || (flex_slot_page(old) != index)) {
+			return FLEX_E_STATE;
+		}
+		if (flex_slot_pins(old) != 0U) {
+			return FLEX_E_PINNED;
+		}
+	} while (!swap64(&m->slots[slot], &old, slot_word(FLEX_SLOT_BUSY, flex_slot_generation(old), index)));
+
+	return FLEX_OK;
+}
+
+/* BUSY => EMPTY; the generation stays. */
+void flex_slot_empty(struct flex_monitor *m, uint32_t slot)
+{
+	uint32_t generation = flex_slot_generation(flex_slot_read(m, slot));
+
+	__atomic_store_n(&m->slots[slot], slot_word(FLEX_SLOT_EMPTY, generation, 0U), __ATOMIC_SEQ_CST);
+}
+
+/* One more secure page in the block of page `index`; FLEX_E_STATE when the block is a region's or reserved. */
+int flex_block_enter(struct flex_monitor *m, uint32_t index)
+{
+	uint32_t *word = &m->blocks[index / FLEX_BLOCK_PAGES];
+	uint32_t old = __atomic_load_n(word, __ATOMIC_SEQ_CST);
+
+	do {
+		if ((old >> FLEX_BLOCK_STATE_SHIFT) != FLEX_BLOCK_OPEN) {
+			return FLEX_E_STATE;
+		}
+	} while (!swap32(word, &old, old + 1U));
+
+	flex_count(m, FLEX_STAT_SECURE_PAGES, 1U);
+	return FLEX_OK;
+}
+
+void flex_block_leave(struct flex_monitor *m, uint32_t index)
+{
+	(void)__atomic_sub_fetch(&m->blocks[index / FLEX_BLOCK_PAGES], 1U, __ATOMIC_SEQ_CST);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-1);
+}
+
+/* OPEN without secure pages => REGION, else FLEX_E_STATE. */
+int flex_block_secure(struct flex_monitor *m, uint32_t block)
+{
+	uint32_t old = FLEX_BLOCK_OPEN << FLEX_BLOCK_STATE_SHIFT;
+
+	if (!swap32(&m->blocks[block], &old, FLEX_BLOCK_REGION << FLEX_BLOCK_STATE_SHIFT)) {
+		return FLEX_E_STATE;
+	}
+	flex_count(m, FLEX_STAT_SECURE_PAGES, FLEX_BLOCK_PAGES);
+	return FLEX_OK;
+}
+
+void flex_block_open(struct flex_monitor *m, uint32_t block)
+{
+	__atomic_store_n(&m->blocks[block], FLEX_BLOCK_OPEN << FLEX_BLOCK_STATE_SHIFT, __ATOMIC_SEQ_CST);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)FLEX_BLOCK_PAGES);
+}

@@ -1,0 +1,51 @@
+#
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Flex-Monitor in BL31. Set on TF-A's command line:
+#   FLEXKIT_DIR        this tree's firmware folder
+#   FLEXKIT_BOARD_H    the folder of flex_board.h, generated from the board file
+#   FLEX_BUILD_ID_HEX  the monitor's identity, 32 hex digits
+#   FLEX_DEBUG         1 for a debug profile, else absent
+
+ifeq ($(FLEXKIT_BOARD_H),)
+        $(error FLEXKIT_BOARD_H must name the folder of flex_board.h)
+endif
+ifeq ($(FLEX_BUILD_ID_HEX),)
+        $(error FLEX_BUILD_ID_HEX must be the monitor's identity)
+endif
+ifneq ($(INIT_UNUSED_NS_EL2),1)
+        $(error FlexKit needs INIT_UNUSED_NS_EL2=1: every core's EL2 is the monitor's)
+endif
+
+FLEX_MONITOR_DIR	:=	$(FLEXKIT_DIR)/monitor
+
+FLEXKIT			:=	1
+$(eval $(call add_define,FLEXKIT))
+
+PLAT_INCLUDES		+=	-I$(FLEXKIT_DIR)/abi			\
+				-I$(FLEXKIT_BOARD_H)			\
+				-I$(FLEX_MONITOR_DIR)/core		\
+				-I$(FLEX_MONITOR_DIR)/stage2		\
+				-I$(FLEX_MONITOR_DIR)/glue
+
+BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
+				$(FLEX_MONITOR_DIR)/core/core.c		\
+				$(FLEX_MONITOR_DIR)/core/page.c		\
+				$(FLEX_MONITOR_DIR)/core/batch.c	\
+				$(FLEX_MONITOR_DIR)/core/region.c	\
+				$(FLEX_MONITOR_DIR)/stage2/stage2.c	\
+				$(FLEX_MONITOR_DIR)/stage2/el2.c	\
+				$(FLEX_MONITOR_DIR)/stage2/protect.c	\
+				$(FLEX_MONITOR_DIR)/smmu/smmuv3.c	\
+				$(FLEX_MONITOR_DIR)/glue/flex_smc.c	\
+				$(FLEX_MONITOR_DIR)/glue/flex_boot.c
+
+BL2_SOURCES		+=	$(FLEX_MONITOR_DIR)/glue/flex_fdt.c
+
+# BL31 links no library that could hold the out-of-line ones.
+TF_CFLAGS		+=	-mno-outline-atomics
+
+BL31_CPPFLAGS		+=	-DFLEX_BUILD_ID_HEX='"$(FLEX_BUILD_ID_HEX)"'
+ifeq ($(FLEX_DEBUG),1)
+BL31_CPPFLAGS		+=	-DFLEX_DEBUG=1
+endif

@@ -1,0 +1,178 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+/*
+ * Protection on demand: all online cores meet in EL3, the last to come turns stage 2 and the SMMU on or off, and each
+ * core sets its own EL2 before it leaves.
+ */
+
+#include <arch_helpers.h>
+#include <lib/spinlock.h>
+#include <plat/common/platform.h>
+
+#include "flexkit_monitor.h"
+#include "stage2.h"
+
+#define MEET_TICKS	((uint64_t)FLEX_BOARD_COUNTER_HZ)	/* one second for all cores to come */
+
+enum meet_phase {
+	MEET_IDLE,	/* nobody waits */
+	MEET_GATHER,	/* cores are coming */
+	MEET_LEAVE	/* the result is there, cores are going */
+};
+
+/* All of it under `lock`, which a core holds while it works, never while it waits. */
+static struct {
+	spinlock_t lock;
+	enum meet_phase phase;
+	bool target;
+	bool on;
+	int result;
+	uint32_t online;	/* cores that are in the normal world, or in EL3 on its behalf */
+	uint32_t arrived;
+	uint64_t begin;
+} meet;
+
+static uint32_t my_bit(void)
+{
+	return UINT32_C(1) << plat_my_core_pos();
+}
+
+bool protect_is_on(void)
+{
+	return *(volatile bool *)&meet.on;
+}
+
+static void pass_over(struct stage2_pass *pass)
+{
+	stage2_tables(pass);
+	el2_vectors(pass);
+	smmu_tables(pass);
+}
+
+/*
+ * No core runs the normal world now, but bus masters do, and they reach the tables until the SMMU translates: so what
+ * was written is compared once it does, and nothing is protected (or believed to be) when it differs.
+ */
+static int turn_on(void)
+{
+	struct stage2_pass write = { .verify = false, .same = true };
+	struct stage2_pass verify = { .verify = true, .same = true };
+	int rc;
+
+	pass_over(&write);
+	stage2_publish();
+	rc = smmu_on();
+	if (rc == FLEX_OK) {
+		pass_over(&verify);
+		rc = verify.same ? smmu_invalidate() : FLEX_E_BUSY;
+	}
+	if (rc != FLEX_OK) {
+		(void)smmu_off();
+		return rc;
+	}
+	meet.on = true;
+	flex_monitor_dirty(true);
+	return FLEX_OK;
+}
+
+static int turn_off(void)
+{
+	int rc;
+
+	if (flex_monitor.stat[FLEX_STAT_SECURE_PAGES] != 0U) {
+		return FLEX_E_STATE;
+	}
+	rc = smmu_off();
+	if (rc == FLEX_OK) {
+		meet.on = false;
+		flex_monitor_dirty(false);
+	}
+	return rc;
+}
+
+static void decide(void)
+{
+	uint64_t now;
+
+	if ((meet.online & ~meet.arrived) == 0U) {
+		meet.result = meet.target ? turn_on() : turn_off();
+		now = read_cntpct_el0();
+		flex_monitor.stat[meet.target ? FLEX_STAT_PROTECT_ON_TICKS : FLEX_STAT_PROTECT_OFF_TICKS] =
+			now - meet.begin;
+		meet.phase = MEET_LEAVE;
+	} else if ((read_cntpct_el0() - meet.begin) > MEET_TICKS) {
+		meet.result = FLEX_E_TIMEOUT;
+		meet.phase = MEET_LEAVE;
+	}
+}
+
+/* Lets the other cores have the lock. */
+static void breathe(void)
+{
+	spin_unlock(&meet.lock);
+	isb();
+	spin_lock(&meet.lock);
+}
+
+/* Waits until the meeting that this core has joined has a result. */
+static int meet_and_wait(void)
+{
+	meet.arrived |= my_bit();
+	while (meet.phase == MEET_GATHER) {
+		decide();
+		if (meet.phase == MEET_GATHER) {
+			breathe();
+		}
+	}
+	el2_set(meet.on);
+	meet.arrived &= ~my_bit();
+	if (meet.arrived == 0U) {
+		meet.phase = MEET_IDLE;
+	}
+	return meet.result;
+}
+
+/*
+ * protect_switch() - FLEX_MON_PROTECT on this core
+ *
+ * FLEX_E_TIMEOUT: not all online cores came within a second, or the SMMU is silent; FLEX_E_STATE: something is secure;
+ * FLEX_E_BUSY: a bus master wrote into the tables; FLEX_E_INVAL: other cores are meeting to do the opposite. In all of
+ * them nothing has changed.
+ */
+int protect_switch(bool on)
+{
+	int rc;
+
+	spin_lock(&meet.lock);
+	while (meet.phase == MEET_LEAVE) {
+		breathe();
+	}
+	if (meet.phase == MEET_IDLE) {
+		if (meet.on == on) {
+			spin_unlock(&meet.lock);
+			return FLEX_OK;
+		}
+		meet.phase = MEET_GATHER;
+		meet.target = on;
+		meet.begin = read_cntpct_el0();
+	}
+	rc = (meet.target == on) ? meet_and_wait() : FLEX_E_INVAL;
+	spin_unlock(&meet.lock);
+	return rc;
+}
+
+void flex_core_enter(void)
+{
+	spin_lock(&meet.lock);
+	meet.online |= my_bit();
+	el2_set(meet.on);
+	spin_unlock(&meet.lock);
+}
+
+void flex_core_leave(void)
+{
+	spin_lock(&meet.lock);
+	meet.online &= ~my_bit();
+	spin_unlock(&meet.lock);
+}

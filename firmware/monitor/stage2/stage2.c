@@ -1,0 +1,183 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+/*
+ * Stage-2 tables of the normal world: identity, DRAM in 4K pages (so that taking one away never splits a block, which
+ * would need break-before-make under the feet of the SMMU), devices in the largest blocks that fit, nothing else.
+ */
+
+#include <arch_helpers.h>
+#include <common/debug.h>
+#include <lib/utils_def.h>
+
+#include "stage2.h"
+
+#define TABLE_ENTRIES	512U
+#define L1_ENTRIES	(2U * TABLE_ENTRIES)
+#define TABLE_BYTES	4096U
+
+#define DESC_VALID	UINT64_C(1)
+#define DESC_TABLE	UINT64_C(3)
+#define DESC_PAGE	UINT64_C(3)
+#define DESC_BLOCK	UINT64_C(1)
+/* Access flag, inner shareable, read and write, attributes as stage 1 says (write-back is the limit). */
+#define DESC_ATTRS	UINT64_C(0x7FC)
+#define DESC_ADDRESS	UINT64_C(0x000000FFFFFFF000)
+/* Not a descriptor: this entry needs a table of its own. */
+#define DESC_SPLIT	UINT64_C(2)
+
+static const struct {
+	uint64_t base;
+	uint64_t size;
+} ranges[] = {
+	{ FLEX_BOARD_DRAM_BASE, FLEX_BOARD_DRAM_SIZE },
+	FLEX_BOARD_DEVICES
+};
+
+static uint64_t *at(uint64_t address)
+{
+	return (uint64_t *)(uintptr_t)address;
+}
+
+static unsigned int level_shift(unsigned int level)
+{
+	return 39U - (9U * level);
+}
+
+/* Writes or compares one 64-bit word of the hidden region. */
+void stage2_set(struct stage2_pass *pass, uint64_t address, uint64_t value)
+{
+	volatile uint64_t *word = at(address);
+
+	if (!pass->verify) {
+		*word = value;
+	} else if (*word != value) {
+		pass->same = false;
+	}
+}
+
+/* The descriptor for the address range that an entry of `level` covers, DESC_SPLIT, or 0 when nothing is there. */
+static uint64_t descriptor(unsigned int level, uint64_t base)
+{
+	uint64_t end = base + (UINT64_C(1) << level_shift(level));
+	uint64_t range_end;
+	unsigned int i;
+
+	for (i = 0U; i < ARRAY_SIZE(ranges); i++) {
+		range_end = ranges[i].base + ranges[i].size;
+		if ((base >= range_end) || (end <= ranges[i].base)) {
+			continue;
+		}
+		if (level == 3U) {
+			return ((i == 0U) && flex_page_hidden(&flex_monitor, base)) ?
+			       0U : (base | DESC_ATTRS | DESC_PAGE);
+		}
+		if ((i != 0U) && (base >= ranges[i].base) && (end <= range_end)) {
+			return base | DESC_ATTRS | DESC_BLOCK;
+		}
+		return DESC_SPLIT;
+	}
+	return 0U;
+}
+
+static uint64_t new_table(struct stage2_pass *pass)
+{
+	uint64_t table = pass->pool;
+
+	if (table > (FLEX_BOARD_TABLES_BASE + FLEX_BOARD_TABLES_SIZE - TABLE_BYTES)) {
+		ERROR("FlexKit: the board's tables region is too small\n");
+		panic();
+	}
+	pass->pool += TABLE_BYTES;
+	return table;
+}
+
+static void fill(struct stage2_pass *pass, uint64_t table, unsigned int entries, unsigned int level, uint64_t base)
+{
+	uint64_t value, child;
+	unsigned int i;
+
+	for (i = 0U; i < entries; i++) {
+		value = descriptor(level, base);
+		if (value == DESC_SPLIT) {
+			child = new_table(pass);
+			fill(pass, child, TABLE_ENTRIES, level + 1U, base);
+			value = child | DESC_TABLE;
+		}
+		stage2_set(pass, table + (i * sizeof(uint64_t)), value);
+		base += UINT64_C(1) << level_shift(level);
+	}
+}
+
+void stage2_tables(struct stage2_pass *pass)
+{
+	pass->pool = STAGE2_POOL;
+	fill(pass, STAGE2_L1, L1_ENTRIES, 1U, 0U);
+}
+
+static uint64_t *level2_entry(uint64_t address)
+{
+	uint64_t *l1 = at(STAGE2_L1 + ((address >> 30) * sizeof(uint64_t)));
+
+	return at(*l1 & DESC_ADDRESS) + ((address >> 21) % TABLE_ENTRIES);
+}
+
+static uint64_t *level3_entry(uint64_t address)
+{
+	return at(*level2_entry(address) & DESC_ADDRESS) + ((address >> 12) % TABLE_ENTRIES);
+}
+
+/*
+ * Only the valid bit changes, so that what is put back is what was there. The core that owns the page or the region
+ * is the only writer of its entry.
+ */
+void stage2_unmap(uint64_t page)
+{
+	volatile uint64_t *entry = level3_entry(page);
+
+	*entry &= ~DESC_VALID;
+}
+
+void stage2_map(uint64_t page)
+{
+	volatile uint64_t *entry = level3_entry(page);
+
+	*entry |= DESC_VALID;
+}
+
+void stage2_unmap_block(uint64_t block)
+{
+	volatile uint64_t *entry = level2_entry(block);
+
+	*entry &= ~DESC_VALID;
+}
+
+void stage2_map_block(uint64_t block)
+{
+	volatile uint64_t *entry = level2_entry(block);
+
+	*entry |= DESC_VALID;
+}
+
+/* What was mapped is seen by the walkers from here on; an invalid entry is in no TLB, so nothing is invalidated. */
+void stage2_publish(void)
+{
+	dsbish();
+	isb();
+}
+
+/*
+ * Forgets stages 1 and 2 of the normal world in the TLBs of all cores: a TLB holds the two combined, so that the
+ * stage-2 entry alone would not do. EL3 reaches the normal world's entries only with SCR_EL3.NS set.
+ */
+void stage2_tlbi(void)
+{
+	u_register_t scr = read_scr_el3();
+
+	write_scr_el3(scr | SCR_NS_BIT);
+	isb();
+	__asm__ volatile("dsb ishst\n\ttlbi vmalls12e1is\n\tdsb ish\n\tisb" : : : "memory");
+	write_scr_el3(scr);
+	isb();
+	flex_count(&flex_monitor, FLEX_STAT_TLBI, 1U);
+}

@@ -3,7 +3,7 @@
 #
 # Dispatcher of the FlexKit payload. FLEXKIT_ABI is the folder that holds flexkit/smc.h.
 
-FLEXD_DIR		:=	services/spd/flexd
+FLEXD_DIR		:=	$(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 FLEXKIT_ABI		?=	${FLEXKIT_DIR}/abi
 
 SPD_INCLUDES		:=	-I${FLEXKIT_ABI}

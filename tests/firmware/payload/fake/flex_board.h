@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A board of one's own for the tests: 16 MiB of DRAM, 1024 slots, a quota that tests can reach. */
+#ifndef FLEX_BOARD_H
+#define FLEX_BOARD_H
+
+#define FLEX_BOARD_DRAM_BASE 0x40000000ULL
+#define FLEX_BOARD_DRAM_SIZE 0x01000000ULL
+#define FLEX_BOARD_SLOTS 1024
+#define FLEX_BOARD_PIN_QUOTA 600
+#define FLEX_BOARD_MAILBOXES 4
+#define FLEX_BOARD_COMM_SIZE 0x100000
+#define FLEX_BOARD_PAYLOAD_THREADS 4
+#define FLEX_BOARD_CORES 4
+#define FLEX_BOARD_COUNTER_HZ 1000000000ULL
+#define FLEX_BUILD_ID_HEX "000102030405060708090a0b0c0d0e0f"
+
+#endif

@@ -45,6 +45,7 @@
  * FLEX_MON_DONATE(mailbox, first, count)    -> x1. Entries [first, count) of the mailbox: NORMAL => DONATED.
  *                                              One TLB invalidation for each part returned. FLEX_E_STATE at x1: that
  *                                              page is not NORMAL, or hidden, or in a region, or protection is off.
+ *                                              FLEX_E_TIMEOUT: the SMMU is silent, nothing of this part changed.
  * FLEX_MON_RECALL(mailbox, first, count)    -> x1, x2 = pages now NORMAL in this call. A page that is pinned, busy or
  *                                              not secure does not end the batch: its result[] says why.
  * FLEX_MON_REGION_SECURE(base, size)        -> whole 2M blocks, all of their pages NORMAL; one TLB invalidation.
@@ -53,10 +54,11 @@
  *                                              uses it.
  * FLEX_MON_PROTECT(on)                      -> every online core calls it at once (stop_machine); FLEX_E_TIMEOUT when
  *                                              not all came; FLEX_E_STATE for "off" while anything is secure.
- *                                              On: tables are built from scratch.
+ *                                              On: tables are built from scratch; FLEX_E_BUSY when a bus master
+ *                                              wrote into them meanwhile, FLEX_E_TIMEOUT also when the SMMU is silent.
  * FLEX_MON_STAT(index)                      -> x1 = FLEX_STAT_* counter
- * FLEX_MON_AUDIT(first_slot)                -> x1 = next slot (0: done), x2 = pins held in the slots looked at,
- *                                              x3 = slots held in them
+ * FLEX_MON_AUDIT(first_slot)                -> x1 = next slot (0: done), x2 = slots with a pin among those looked at,
+ *                                              x3 = slots held among them
  * FLEX_MON_RECORD(offset)                   -> x1..x3 = 24 bytes of the last panic record at offset (0: none),
  *                                              little-endian; struct flex_panic in payload.h
  */
@@ -78,7 +80,7 @@
  * FLEX_MON_CLAIM(list, count, slot)  -> x1. list: `count` page addresses (8 bytes each, at most FLEX_MAILBOX_ENTRIES),
  *                                      page i is claimed for slot + i.
  * FLEX_MON_DROP(slot, count)         -> x1. HELD, unpinned slots give up their pages (they become DONATED).
- *                                      Empty slots are passed over.
+ *                                      Empty slots are passed over. FLEX_E_INTERRUPTED: go on from slot + x1.
  * FLEX_MON_REGION_USE(base, size, on)-> x1. The payload begins (1) or ends (0) to use a secured region.
  * FLEX_MON_PANIC(record, size)       -> leaves a panic record (struct flex_panic) with the monitor.
  */
@@ -130,7 +132,8 @@
 /* Payload to dispatcher (fast Trusted-OS SMC64 from S-EL1). */
 #define FLEX_SPD_BASE 0xF2000000
 #define FLEX_SPD_RETURN (FLEX_SPD_BASE + 0x10)    /* x1..x6 become the NW's x0..x5 */
-#define FLEX_SPD_BOOT_DONE (FLEX_SPD_BASE + 0x11) /* (physical address of struct flex_vectors) */
+#define FLEX_SPD_BOOT_DONE (FLEX_SPD_BASE + 0x11) /* (physical address of struct flex_vectors or 0: failed; identity as
+						     FLEX_MON_IDENTITY returns it: two halves, debug) */
 #define FLEX_SPD_CPU_DONE (FLEX_SPD_BASE + 0x12)  /* end of cpu_on, cpu_off, suspend, resume */
 
 #endif /* FLEXKIT_SMC_H */

@@ -85,6 +85,10 @@ class FakeBoard:
 
     # BenchBoard
 
+    def stage(self, models: Sequence[Path], deadline: Deadline) -> None:
+        assert self.flavour is None
+        self.log.append("stage")
+
     def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
         deadline.check()
         self.log.append(f"boot {flavour}")

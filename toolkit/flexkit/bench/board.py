@@ -122,6 +122,11 @@ class BenchBoard(Protocol):
     """A board that can be measured. Every method raises flexkit.errors.BoardLost or TimedOut when it does not answer,
     and FlexError with the board's own reason when it refuses; a refused run leaves the board usable."""
 
+    def stage(self, models: Sequence[Path], deadline: Deadline) -> None:
+        """Models that will be asked for, told once, before the first boot: a board whose medium lies on this host
+        writes them there while it is off, so that ``put_model`` finds them; others do nothing."""
+        return None
+
     def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
         """(Re)boot into this flavour, its media flashed and verified, and check the reported identities against the
         build. Booting the flavour that already runs restarts it."""

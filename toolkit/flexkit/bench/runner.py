@@ -51,6 +51,7 @@ class Runner:
         """Measure everything. What the board fails at ends up in rows and attempts; raised is only what makes the
         whole run meaningless (no reference engine, a broken model)."""
         self._ask_reference()
+        self.session.stage(self.models.values())
         needed = {FLAVOUR_OF[mode] for mode in self.suite.modes}
         for flavour in FLAVOURS:
             if flavour in needed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,12 @@ class Session:
     @property
     def counter_hz(self) -> int:
         return self.facts[self.flavour].counter_hz
+
+    def stage(self, models: Iterable[ModelFile]) -> None:
+        """Tell the board which models will come; on record. What it cannot take now is sent when it is needed."""
+        paths = [model.path for model in models]
+        with suppress(FlexError), self.bus.step("stage models"), self.recorder.attempt("model"):
+            self.board.stage(paths, self.within(self.limits.transfer, "stage models"))
 
     def boot(self, flavour: Flavour) -> None:
         """Boot, on record; what the board says of itself becomes the setting of the rows."""

@@ -62,7 +62,8 @@ def bench(
     chosen = replace(chosen, rounds=rounds) if rounds else chosen
     instance = boards.resolve(board, lab)
     listener = bus()
-    listener.subscribers.append(_tell)
+    if not click.get_current_context().find_root().params.get("verbose"):
+        listener.subscribers.append(_tell)  # with -v all notes are told anyway
     made = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
     folder = store.keep(made, output)
     page = folder / store.PAGE

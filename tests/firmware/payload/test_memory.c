@@ -186,6 +186,7 @@ static void race_of_pin_against_recall(void)
 	uint64_t random = race_seed;
 
 	printf("seed %llu\n", (unsigned long long)race_seed);
+	fake_slow_scrub = 20;
 	open_slots();
 	for (uintptr_t i = 0; i < 2; i++)
 		CHECK(pthread_create(&pinners[i], NULL, race_pinner, (void *)i) == 0);

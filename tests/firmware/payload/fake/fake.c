@@ -19,6 +19,8 @@ jmp_buf *fake_panic_expected;
 const char *fake_panic_message;
 const uint8_t rt_identity[16];
 
+unsigned int fake_slow_scrub;
+
 static int dram_file = -1;
 static uint8_t *dram, *window;
 static uint64_t table[FLEX_BOARD_SLOTS];     /* level 3: page or 0 */
@@ -71,6 +73,8 @@ static void op_scrub(uint64_t page)
 
 	for (unsigned int i = 0; i < FLEX_PAGE_SIZE / 8; i++)
 		__atomic_store_n(&words[i], 0, __ATOMIC_RELAXED);
+	/* Page and slot are BUSY now: let the others try their luck. */
+	usleep(fake_slow_scrub);
 }
 
 static bool op_interrupt_pending(void)

@@ -50,6 +50,9 @@ uint64_t fake_address(uint64_t index);
 /* What the NW does with a thread that yields: its answer. Default: the test fails. */
 extern int64_t (*fake_on_yield)(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3);
 
+/* Microseconds that a recall keeps page and slot BUSY. */
+extern unsigned int fake_slow_scrub;
+
 /* Calls of the NW on `core`: a monitor call on one page, by mailbox `core`. */
 int64_t fake_donate(unsigned int core, uint64_t index);
 int64_t fake_recall(unsigned int core, uint64_t index);

@@ -64,6 +64,8 @@ def _words(board: Board) -> list[str]:
         "QEMU_USE_GIC_DRIVER=QEMU_GICV3",
         "ARM_LINUX_KERNEL_AS_BL33=1",
         f"QEMU_BL33_FIP_BASE={board.medium('pflash').region('kernel').offset:#x}",
+        "ENABLE_SVE_FOR_NS=0",
+        "ENABLE_SME_FOR_NS=0",
         "BUILD_STRING=flexkit",
         'BUILD_MESSAGE_TIMESTAMP="\\"reproducible\\""',
     ]

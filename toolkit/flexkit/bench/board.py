@@ -125,7 +125,7 @@ class BenchBoard(Protocol):
     def stage(self, models: Sequence[Path], deadline: Deadline) -> None:
         """Models that will be asked for, told once, before the first boot: a board whose medium lies on this host
         writes them there while it is off, so that ``put_model`` finds them; others do nothing."""
-        return None
+        del models, deadline
 
     def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
         """(Re)boot into this flavour, its media flashed and verified, and check the reported identities against the

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from flexkit import engine, models, paths
+from flexkit import models, paths
 from flexkit.bench.lines import SUFFIXES
 from flexkit.bench.oracle import CachedOracle, Expected, folder_identity, sha256_of
 from flexkit.bench.session import ModelFile
 from flexkit.bench.suites import ModelSpec
+from flexkit.engine import reference_tokens
 from flexkit.events import Bus
 
 ENGINE_NAME = "host-scalar"
@@ -20,7 +21,7 @@ class HostEngine:
 
     def expect(self, model: Path, prompt: str, n: int, context: int) -> Expected:
         """The greedy answer. ``context`` only bounds it: the answer does not depend on room that is not used."""
-        answer = engine.reference_tokens(model, prompt, n, ignore_eos=True)
+        answer = reference_tokens(model, prompt, n, ignore_eos=True)
         return Expected(answer.prompt_ids, answer.ids, ENGINE_NAME)
 
 

@@ -19,12 +19,12 @@ int memcmp(const void *a, const void *b, size_t bytes);
  */
 int flx_refuse(struct flx_reason *reason, const char *format, ...);
 
-/* Little-endian reads of any alignment. Both of our machines are little-endian; big-endian files are refused. */
+/* Little-endian reads of any alignment (the builtin becomes one load). Both of our machines are little-endian; big-endian files are refused. */
 static inline uint16_t flx_u16(const void *at)
 {
 	uint16_t v;
 
-	memcpy(&v, at, sizeof(v));
+	__builtin_memcpy(&v, at, sizeof(v));
 	return v;
 }
 
@@ -32,7 +32,7 @@ static inline uint32_t flx_u32(const void *at)
 {
 	uint32_t v;
 
-	memcpy(&v, at, sizeof(v));
+	__builtin_memcpy(&v, at, sizeof(v));
 	return v;
 }
 
@@ -40,7 +40,7 @@ static inline uint64_t flx_u64(const void *at)
 {
 	uint64_t v;
 
-	memcpy(&v, at, sizeof(v));
+	__builtin_memcpy(&v, at, sizeof(v));
 	return v;
 }
 
@@ -48,7 +48,7 @@ static inline float flx_bits_float(uint32_t bits)
 {
 	float v;
 
-	memcpy(&v, &bits, sizeof(v));
+	__builtin_memcpy(&v, &bits, sizeof(v));
 	return v;
 }
 
@@ -56,7 +56,7 @@ static inline uint32_t flx_float_bits(float value)
 {
 	uint32_t v;
 
-	memcpy(&v, &value, sizeof(v));
+	__builtin_memcpy(&v, &value, sizeof(v));
 	return v;
 }
 

@@ -77,7 +77,7 @@ void flx_quantise(const struct flx_input *in, uint32_t token)
 		for (uint32_t k = 0; k < FLX_BLOCK; k += 4) {
 			flx_i4 four = round4(flx_f4_load(x + k) * inverse, 127.0f);
 
-			memcpy(value + k, &four, sizeof(four));
+			__builtin_memcpy(value + k, &four, sizeof(four));
 		}
 		in->scale[at * l->lanes + lane] = scale;
 		store_block(l, in->q, at * FLX_BLOCK * l->lanes + lane * l->lane_step, value);
@@ -98,13 +98,12 @@ static uint64_t q8_portable(const uint8_t *const row[4], uint32_t blocks, const 
 		int64_t total = 0;
 
 		for (uint32_t b = 0; b < blocks; b++, w += FLX_BLOCK_BYTES, x += FLX_BLOCK) {
-			int64_t n = flx_half_fixed(flx_u16(w));
+			int64_t n = flx_half_fixed(flx_u16(w), &seen);
 			const int8_t *weight = (const int8_t *)w + 2;
 			int32_t dot = 0;
 
 			for (uint32_t k = 0; k < FLX_BLOCK; k++)
 				dot += weight[k] * x[k];
-			seen |= (uint64_t)(n < 0 ? -n : n);
 			/* unsigned: with an n that does not fit, the sum means nothing but must not be undefined */
 			total = (int64_t)((uint64_t)total + (uint64_t)(int64_t)(dot * scale[b]) * (uint64_t)n);
 		}
@@ -161,11 +160,8 @@ static uint32_t row_shift(const uint8_t *w, uint32_t blocks)
 	uint64_t seen = 0;
 	uint32_t shift = 0;
 
-	for (uint32_t b = 0; b < blocks; b++) {
-		int64_t n = flx_half_fixed(flx_u16(w + (uint64_t)b * FLX_BLOCK_BYTES));
-
-		seen |= (uint64_t)(n < 0 ? -n : n);
-	}
+	for (uint32_t b = 0; b < blocks; b++)
+		flx_half_fixed(flx_u16(w + (uint64_t)b * FLX_BLOCK_BYTES), &seen);
 	while (seen >> shift >= 1ull << scale_bits(blocks))
 		shift++;
 	return shift;
@@ -176,10 +172,11 @@ static float slow_row(const uint8_t *w, const struct flx_input *in, uint32_t tok
 {
 	const struct flx_layout *l = &in->path->layout;
 	uint32_t blocks = in->cols / FLX_BLOCK, shift = row_shift(w, blocks);
+	uint64_t ignored = 0;
 	int64_t total = 0;
 
 	for (uint32_t b = 0; b < blocks; b++, w += FLX_BLOCK_BYTES) {
-		int64_t n = flx_half_fixed(flx_u16(w)) >> shift;
+		int64_t n = flx_half_fixed(flx_u16(w), &ignored) >> shift;
 		int32_t dot = 0, scale = in->scale[(token / l->lanes * blocks + b) * l->lanes + token % l->lanes];
 
 		for (uint32_t k = 0; k < FLX_BLOCK; k++)
@@ -351,17 +348,25 @@ static flx_f4 exp4(flx_f4 x)
 	return (flx_f4)((flx_i4)p + in);
 }
 
+/* One group of up to four. */
+static inline void swiglu4(float *out, const float *gate, const float *up)
+{
+	flx_f4 g = flx_f4_load(gate);
+
+	flx_f4_store(out, g / (exp4(-g) + 1.0f) * flx_f4_load(up));
+}
+
 void flx_swiglu(float *out, const float *gate, const float *up, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i += 4) {
-		uint32_t count = n - i < 4 ? n - i : 4;
-		flx_f4 g = { 0, 0, 0, 0 }, u = { 0, 0, 0, 0 }, y;
+	float rest[3][4] = { { 0 }, { 0 }, { 0 } };
+	uint32_t i = 0;
 
-		memcpy(&g, gate + i, count * sizeof(float));
-		memcpy(&u, up + i, count * sizeof(float));
-		y = g / (exp4(-g) + 1.0f) * u;
-		memcpy(out + i, &y, count * sizeof(float));
-	}
+	for (; i + 4 <= n; i += 4)
+		swiglu4(out + i, gate + i, up + i);
+	memcpy(rest[0], gate + i, (n - i) * sizeof(float));
+	memcpy(rest[1], up + i, (n - i) * sizeof(float));
+	swiglu4(rest[2], rest[0], rest[1]);
+	memcpy(out + i, rest[2], (n - i) * sizeof(float));
 }
 
 /* ---- attention ---- */
@@ -422,7 +427,9 @@ void flx_mix(int32_t *out, const int32_t *weight, const int16_t *value, uint32_t
 				sum[3] += (flx_u4)odds(eight) * by;
 			}
 		}
-		memcpy(out + d, sum, more ? 64 : 32);
+		__builtin_memcpy(out + d, sum, 32);
+		if (more)
+			__builtin_memcpy(out + d + 8, sum + 2, 32);
 	}
 }
 

@@ -36,7 +36,7 @@ struct flx_layout {
 
 /*
  * Four rows of weights, `blocks` each, times one group of `lanes` tokens: sum[row * lanes + lane]. Returns all |n| or-ed
- * together: if that has bits at B or above, the sums are meaningless.
+ * together: if that has bits at B or above, the sums mean nothing.
  */
 typedef uint64_t flx_q8_kernel(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale,
 			       int64_t *sum);
@@ -60,14 +60,15 @@ struct flx_input {
 const struct flx_q8_path *flx_q8_path(uint32_t caps, uint32_t tokens);
 const struct flx_q8_path *flx_q8_path_neon(uint32_t caps, uint32_t tokens);
 
-/* The weight's scale as a multiple of 2^-24. Infinities and NaN become numbers above 65504. */
-static inline int64_t flx_half_fixed(uint16_t half)
+/* The weight's scale as a multiple of 2^-24; its magnitude is or-ed into *seen. Infinities and NaN become numbers above
+ * 65504. */
+static inline int64_t flx_half_fixed(uint16_t half, uint64_t *seen)
 {
-	uint32_t exponent = half >> 10 & 31;
-	uint32_t fraction = half & 0x3ffu;
-	int64_t n = exponent == 0 ? (int64_t)fraction : (int64_t)(uint64_t)(fraction | 0x400u) << (exponent - 1);
+	uint32_t exponent = half >> 10 & 31, fraction = half & 0x3ffu;
+	uint64_t n = exponent == 0 ? fraction : (uint64_t)(fraction | 0x400u) << (exponent - 1);
 
-	return half & 0x8000 ? -n : n;
+	*seen |= n;
+	return half & 0x8000 ? -(int64_t)n : (int64_t)n;
 }
 
 /* Adding and subtracting 1.5 * 2^23 rounds to the nearest whole number, ties to even, for |x| < 2^22. */
@@ -101,20 +102,20 @@ static inline flx_f4 flx_f4_load(const float *at)
 {
 	flx_f4 v;
 
-	memcpy(&v, at, sizeof(v));
+	__builtin_memcpy(&v, at, sizeof(v));
 	return v;
 }
 
 static inline void flx_f4_store(float *at, flx_f4 v)
 {
-	memcpy(at, &v, sizeof(v));
+	__builtin_memcpy(at, &v, sizeof(v));
 }
 
 static inline flx_i4 flx_i4_load(const void *at)
 {
 	flx_i4 v;
 
-	memcpy(&v, at, sizeof(v));
+	__builtin_memcpy(&v, at, sizeof(v));
 	return v;
 }
 

@@ -12,20 +12,6 @@
 
 #include "kernels.h"
 
-static inline uint64_t absolute(int64_t n)
-{
-	return (uint64_t)(n < 0 ? -n : n);
-}
-
-/* Reads the scale of block b of a row. */
-static inline int64_t scale_of(const uint8_t *block, uint64_t *seen)
-{
-	int64_t n = flx_half_fixed(flx_u16(block));
-
-	*seen |= absolute(n);
-	return n;
-}
-
 static inline int8x16_t load(const uint8_t *at)
 {
 	return vld1q_s8((const int8_t *)at);
@@ -51,47 +37,53 @@ static inline int64_t add_scaled(int64_t sum, int32_t dot, int32_t scale, int64_
 static uint64_t one_token_mla(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale,
 			      int64_t *sum)
 {
+	const uint8_t *at[4] = { row[0], row[1], row[2], row[3] };
+	int64_t total[4] = { 0 };
 	uint64_t seen = 0;
 
-	for (uint32_t r = 0; r < 4; r++)
-		sum[r] = 0;
 	for (uint32_t b = 0; b < blocks; b++) {
 		const int16_t *x = (const int16_t *)q + b * FLX_BLOCK;
 		int16x8_t x0 = vld1q_s16(x), x1 = vld1q_s16(x + 8), x2 = vld1q_s16(x + 16), x3 = vld1q_s16(x + 24);
 
+#pragma GCC unroll 4
 		for (uint32_t r = 0; r < 4; r++) {
-			const uint8_t *w = row[r] + (uint64_t)b * FLX_BLOCK_BYTES;
+			const uint8_t *w = at[r];
 			int8x16_t first = load(w + 2), second = load(w + 18);
 			int16x8_t two = vmlaq_s16(vmulq_s16(evens(first), x0), odds(first), x1);
 			int32x4_t dot = vpaddlq_s16(two);
 
 			two = vmlaq_s16(vmulq_s16(evens(second), x2), odds(second), x3);
 			dot = vpadalq_s16(dot, two);
-			sum[r] = add_scaled(sum[r], vaddvq_s32(dot), scale[b], scale_of(w, &seen));
+			total[r] = add_scaled(total[r], vaddvq_s32(dot), scale[b], flx_half_fixed(flx_u16(w), &seen));
+			at[r] += FLX_BLOCK_BYTES;
 		}
 	}
+	memcpy(sum, total, sizeof(total));
 	return seen;
 }
 
 __attribute__((target("arch=armv8.2-a+dotprod"))) static uint64_t
 one_token_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
 {
+	const uint8_t *at[4] = { row[0], row[1], row[2], row[3] };
+	int64_t total[4] = { 0 };
 	uint64_t seen = 0;
 
-	for (uint32_t r = 0; r < 4; r++)
-		sum[r] = 0;
 	for (uint32_t b = 0; b < blocks; b++) {
 		const int8_t *x = (const int8_t *)q + b * FLX_BLOCK;
 		int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
 
+#pragma GCC unroll 4
 		for (uint32_t r = 0; r < 4; r++) {
-			const uint8_t *w = row[r] + (uint64_t)b * FLX_BLOCK_BYTES;
+			const uint8_t *w = at[r];
 			int32x4_t dot = vdotq_s32(vdupq_n_s32(0), load(w + 2), x0);
 
 			dot = vdotq_s32(dot, load(w + 18), x1);
-			sum[r] = add_scaled(sum[r], vaddvq_s32(dot), scale[b], scale_of(w, &seen));
+			total[r] = add_scaled(total[r], vaddvq_s32(dot), scale[b], flx_half_fixed(flx_u16(w), &seen));
+			at[r] += FLX_BLOCK_BYTES;
 		}
 	}
+	memcpy(sum, total, sizeof(total));
 	return seen;
 }
 
@@ -135,8 +127,10 @@ static uint64_t four_tokens_mla(const uint8_t *const row[4], uint32_t blocks, co
 		int32x4_t scales = vld1q_s32(scale + 4ull * b);
 		int16x8_t in[16];
 
+#pragma GCC unroll 16
 		for (uint32_t i = 0; i < 16; i++)
 			in[i] = vld1q_s16(x + 8 * i);
+#pragma GCC unroll 4
 		for (uint32_t r = 0; r < 4; r++) {
 			const uint8_t *w = row[r] + (uint64_t)b * FLX_BLOCK_BYTES;
 			int8x16_t v = load(w + 2);
@@ -154,7 +148,7 @@ static uint64_t four_tokens_mla(const uint8_t *const row[4], uint32_t blocks, co
 			dot = FOUR(dot, in + 10, even, 2);
 			dot = FOUR(dot, in + 12, odd, 0);
 			dot = FOUR(dot, in + 14, odd, 2);
-			add_four(&total[r], dot, scales, scale_of(w, &seen));
+			add_four(&total[r], dot, scales, flx_half_fixed(flx_u16(w), &seen));
 		}
 	}
 	for (uint32_t r = 0; r < 4; r++)
@@ -174,8 +168,10 @@ four_tokens_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, co
 		int32x4_t scales = vld1q_s32(scale + 4ull * b);
 		int8x16_t in[8];
 
+#pragma GCC unroll 8
 		for (uint32_t i = 0; i < 8; i++)
 			in[i] = vld1q_s8(x + 16 * i);
+#pragma GCC unroll 4
 		for (uint32_t r = 0; r < 4; r++) {
 			const uint8_t *w = row[r] + (uint64_t)b * FLX_BLOCK_BYTES;
 			int8x16_t first = load(w + 2), second = load(w + 18);
@@ -189,7 +185,7 @@ four_tokens_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, co
 			dot = vdotq_laneq_s32(dot, in[5], second, 1);
 			dot = vdotq_laneq_s32(dot, in[6], second, 2);
 			dot = vdotq_laneq_s32(dot, in[7], second, 3);
-			add_four(&total[r], dot, scales, scale_of(w, &seen));
+			add_four(&total[r], dot, scales, flx_half_fixed(flx_u16(w), &seen));
 		}
 	}
 	for (uint32_t r = 0; r < 4; r++)

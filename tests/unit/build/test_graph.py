@@ -13,8 +13,9 @@ from flexkit.build import load
 from flexkit.build.graph import Graph
 from flexkit.build.manifest import Flavour, Image, Manifest, Profile
 from flexkit.build.sources import Source
+from flexkit.build.store import leftover, tree_hash
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput
+from flexkit.errors import BadInput, BuildError
 from flexkit.events import Bus
 
 
@@ -96,6 +97,16 @@ def test_the_debug_profile_is_another_firmware_with_the_same_kernel(project: Pat
     assert release["monitor"] != debug["monitor"]
     assert release["payload"] != debug["payload"]
     assert release["kernel"] == debug["kernel"]
+
+
+def test_sources_that_change_under_a_build_are_noticed(project: Path, tmp_path: Path) -> None:
+    made = graph(project)
+    folders = made._firmware("agent")
+    inputs = {name: tree_hash([folder], skip=leftover) for name, folder in folders.items()}
+    assert (made._snapshot(tmp_path / "one", folders, inputs) / "firmware/agent/agent.c").is_file()
+    (project / "firmware/agent/agent.c").write_text("/* changed */\n")
+    with pytest.raises(BuildError, match="firmware/agent was changed"):
+        made._snapshot(tmp_path / "two", folders, inputs)
 
 
 def test_an_unknown_part_is_refused(project: Path) -> None:

@@ -34,6 +34,8 @@ def holding(words: tuple[str, ...]) -> list[str]:
     found = []
     for path in text_files():
         text = path.read_text(encoding="utf-8")
+        if path.suffix == ".patch":  # upstream's context is not ours
+            text = "\n".join(line for line in text.splitlines() if line.startswith("+"))
         found += [f"{path.relative_to(TOP)}: {word}" for word in words if word in text]
     return found
 

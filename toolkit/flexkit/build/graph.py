@@ -22,9 +22,9 @@ from flexkit.build import gpt, kernel, rootfs, sources, tfa, tools
 from flexkit.build.apt import Package
 from flexkit.build.manifest import Flavour, Image, Manifest, Profile
 from flexkit.build.sources import Source
-from flexkit.build.store import Store, file_hash, identity, need_space, project_copy, tree_hash
+from flexkit.build.store import Store, file_hash, identity, leftover, need_space, project_copy, tree_hash
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput
+from flexkit.errors import BadInput, BuildError
 from flexkit.events import Bus
 
 PARTS: Mapping[Flavour, tuple[str, ...]] = {
@@ -109,7 +109,7 @@ class Graph:
     def _inputs(self, recipe: str, folders: Mapping[str, Path], **more: str) -> dict[str, str]:
         """Inputs that every compiled part has: recipe, compiler, profile, our own folders."""
         here = Path(__file__).resolve().parent
-        hashes = {name: tree_hash([folder], skip=_leftover) for name, folder in folders.items()}
+        hashes = {name: tree_hash([folder], skip=leftover) for name, folder in folders.items()}
         recipes = tree_hash([here / f"{recipe}.py", here / "tools.py"])
         return {"recipe": recipes, "compiler": self.compiler, "profile": self.profile, **hashes, **more}
 
@@ -124,20 +124,30 @@ class Graph:
         return Node("kernel-stock", inputs, lambda at: build.stock(at, linux, config.parent, cmdline), 2 * _GB)
 
     def kernel_flex(self) -> Node:
-        stock, patches, abi = self.kernel_stock(), self.project / "kernel-patches", self.project / "firmware/abi"
-        inputs = self._inputs("kernel", {"patches": patches, "abi": abi}, stock=stock.key)
+        stock = self.kernel_stock()
+        folders = {"kernel-patches": self.project / "kernel-patches", **self._firmware("abi")}
+        inputs = self._inputs("kernel", folders, stock=stock.key)
         del inputs["profile"]
-        build = kernel.Kbuild(identity(inputs), self._ccache, self.deadline)
-        return Node("kernel", inputs, lambda at: build.flex(at, self.get(stock), patches, abi), 2 * _GB)
+        kbuild = kernel.Kbuild(identity(inputs), self._ccache, self.deadline)
+
+        def build(at: Path) -> None:
+            here = self._snapshot(at, folders, inputs)
+            kbuild.flex(at, self.get(stock), here / "kernel-patches", here / "firmware/abi")
+
+        return Node("kernel", inputs, build, 2 * _GB)
 
     def kernel(self) -> Node:
         return self.kernel_flex() if self.flavour == "flex" else self.kernel_stock()
 
     def modules(self) -> Node:
-        base, folder = self.kernel(), self.project / "tests/system/modules"
-        inputs = self._inputs("kernel", {"modules": folder}, kernel=base.key)
-        build = kernel.Kbuild(base.key, self._ccache, self.deadline)
-        return Node("modules", inputs, lambda at: build.modules(at, self.get(base), folder))
+        base, folders = self.kernel(), {"modules": self.project / "tests/system/modules"}
+        inputs = self._inputs("kernel", folders, kernel=base.key)
+        kbuild = kernel.Kbuild(base.key, self._ccache, self.deadline)
+
+        def build(at: Path) -> None:
+            kbuild.modules(at, self.get(base), self._snapshot(at, folders, inputs) / "modules")
+
+        return Node("modules", inputs, build)
 
     def tf_a(self) -> Node:
         """Stock TF-A."""
@@ -153,7 +163,7 @@ class Graph:
         inputs = self._inputs("tfa", folders, source=source.sha256, board=self._board_hash())
 
         def build(at: Path) -> None:
-            firmware = self._scratch(at, folders)
+            firmware = self._firmware_at(at, folders, inputs)
             monitor = tfa.Monitor(firmware, at, identity(inputs), self.debug)
             tfa.build(at, source, self.board, firmware / "tf-a", monitor, self.deadline)
 
@@ -164,7 +174,7 @@ class Graph:
         inputs = self._inputs("graph", folders, board=self._board_hash())
 
         def build(at: Path) -> None:
-            firmware = self._scratch(at, folders)
+            firmware = self._firmware_at(at, folders, inputs)
             words = [f"O={at}", f"FLEX_BUILD_ID_HEX={identity(inputs)}", f"FLEXKIT_BOARD_H={at}"]
             self._make(at, firmware / "payload", words)
 
@@ -175,7 +185,7 @@ class Graph:
         inputs = self._inputs("graph", folders)
 
         def build(at: Path) -> None:
-            firmware = self._scratch(at, folders)
+            firmware = self._firmware_at(at, folders, inputs)
             self._make(at, firmware / "agent", [f"BUILD={at}", f"FLEX_BUILD_ID={identity(inputs)}"])
 
         return Node("agent", inputs, build)
@@ -285,17 +295,22 @@ class Graph:
                     return region.size
         raise BadInput(f"the board {self.board.name} has no region for the image {image!r}")
 
-    def _scratch(self, at: Path, folders: Mapping[str, Path]) -> Path:
-        """Our sources copied beside what is made of them, with the board's header; returns the firmware/ in there."""
+    def _snapshot(self, at: Path, folders: Mapping[str, Path], inputs: Mapping[str, str]) -> Path:
+        """Our sources copied beside what is made of them, so that editing them meanwhile does no harm.
+
+        BuildError if they are no longer what the identity was computed from.
+        """
         project_copy(folders, at / "src")
+        for name in folders:
+            if tree_hash([at / "src" / name], skip=leftover) != inputs[name]:
+                raise BuildError(f"{name} was changed while it was about to be built", mend="build it again")
+        return at / "src"
+
+    def _firmware_at(self, at: Path, folders: Mapping[str, Path], inputs: Mapping[str, str]) -> Path:
+        """A snapshot with the board's header beside it; returns the firmware/ in there."""
         (at / "flex_board.h").write_text(self.board_header)
-        return at / "src/firmware"
+        return self._snapshot(at, folders, inputs) / "firmware"
 
     def _make(self, at: Path, folder: Path, words: Sequence[str]) -> None:
         debug = ["FLEX_DEBUG=1"] if self.debug else []
         tools.make(folder, [f"CROSS_COMPILE={tools.CROSS}", *words, *debug], self.deadline, log=at / "build.log")
-
-
-def _leftover(path: Path) -> bool:
-    """Not an input: what a compiler or an editor left in a source folder."""
-    return path.suffix in (".o", ".a", ".d") or path.name.endswith("~") or path.name.startswith(".")

@@ -132,8 +132,16 @@ def copy_tree(source: Path, target: Path, deadline: Deadline) -> None:
     run(["cp", "-a", "--reflink=auto", f"{source}/.", target], deadline)
 
 
+def leftover(path: Path) -> bool:
+    """Not a source: what a compiler or an editor left in a source folder."""
+    return path.suffix in (".o", ".a", ".d") or path.name.endswith("~") or path.name.startswith(".")
+
+
 def project_copy(sources: Mapping[str, Path], target: Path) -> None:
-    """Copy project folders into a scratch tree: relative name there -> folder here. Editors' leftovers stay behind."""
-    ignore = shutil.ignore_patterns("__pycache__", "*.o", "*.a", "*~", ".*")
+    """Copy project folders into a scratch tree: relative name there -> folder here. Leftovers stay behind."""
+
+    def ignore(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if name == "__pycache__" or leftover(Path(name))}
+
     for name, folder in sources.items():
         shutil.copytree(folder, target / name, ignore=ignore, dirs_exist_ok=True)

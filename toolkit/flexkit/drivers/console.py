@@ -21,6 +21,7 @@ from flexkit.link.transport import Sink, Transport
 
 _TAIL_LINES = 12
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 2.0
 
 
 class Console:
@@ -86,12 +87,21 @@ class Console:
         passes: a silent board is lost, and where it fell silent is the diagnosis."""
         with self._changed:
             while name not in self._reached:
-                why = self._alive() or ("its console is closed" if self._gone else "")
+                why = self._alive() or (self._why_gone() if self._gone else "")
                 if why:
                     raise self.lost(why)
                 if deadline.expired:
                     raise self.lost(f"{name!r} was not reached within {deadline.seconds:g} s")
                 self._changed.wait(min(_POLL_SECONDS, max(deadline.remaining, 0.01)))
+
+    def _why_gone(self) -> str:
+        """Its console is closed: what ended it may show a moment later."""
+        limit = Deadline(_GRACE_SECONDS, "the end of the board")
+        while not limit.expired:
+            if why := self._alive():
+                return why
+            self._changed.wait(_POLL_SECONDS)
+        return "its console is closed"
 
     def lost(self, why: str) -> BoardLost:
         """The error for a board that is gone, with what was seen of it last."""

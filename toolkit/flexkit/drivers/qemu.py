@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,11 +38,15 @@ _OPTIONS = "iommu_platform=on,disable-legacy=on,romfile="
 
 
 def runtime_folder(name: str) -> Path:
-    """Where sockets of an instance lie while it runs: short, since a socket's path is limited. Not made."""
+    """Where sockets of an instance lie while it runs: short, since a socket's path is limited. Not made.
+
+    It is the instance's of this ledger (``paths.state()``): whoever keeps another has other boards of these names.
+    """
+    own = f"{name}-{zlib.crc32(str(paths.state().resolve()).encode()):08x}"
     base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and len(f"{base}/flexkit/{name}/console") < _SOCKET_PATH_MAX and os.access(base, os.W_OK):
-        return Path(base) / "flexkit" / name
-    return Path(tempfile.gettempdir()) / f"flexkit-{os.getuid()}" / name
+    if base and len(f"{base}/flexkit/{own}/console") < _SOCKET_PATH_MAX and os.access(base, os.W_OK):
+        return Path(base) / "flexkit" / own
+    return Path(tempfile.gettempdir()) / f"flexkit-{os.getuid()}" / own
 
 
 def media_folder(name: str, flavour: str) -> Path:

@@ -133,7 +133,7 @@ class Session:
     def put_model(self, local: Path, deadline: Deadline) -> str:
         """Make a model available under its hash; sent once, found again afterwards. Returns its path on the board."""
         size = local.stat().st_size
-        path = f"{MODEL_FOLDER}/{_sha256(local)}.gguf"
+        path = f"{MODEL_FOLDER}/{model_name(local)}"
         known = self.client.stat(path, deadline)
         if known is None or known.size != size:
             self.put_file(local, path, deadline)
@@ -212,6 +212,11 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(source, "sha256").hexdigest()
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from error
+
+
+def model_name(local: Path) -> str:
+    """What a model is called on boards: its hash, so that the same name is the same file."""
+    return f"{_sha256(local)}.gguf"
 
 
 def _new_log(instance: str) -> Path:

@@ -21,10 +21,11 @@ from flexkit.bench.board import (
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, lock, qemu
-from flexkit.drivers.session import Via, deployment_of
+from flexkit.drivers.session import Via, deployment_of, model_name
 from flexkit.errors import BadInput, BoardLost, Busy, MissingTool
 from flexkit.events import Bus
 from flexkit.flash import Ledger, deploy_held, make_plan
+from flexkit.flash.staging import stage
 from flexkit.link.client import InferRequest, Job
 from flexkit.link.connection import Exchange
 
@@ -49,15 +50,23 @@ class LinkBoard(BenchBoard):
         self._session: Session | None = None
         self._jobs: dict[int, Job] = {}
         self._holder: Exchange | None = None
+        self._staged: dict[str, Path] = {}
         self._stack = ExitStack()
         self._stack.enter_context(lock.acquire(instance.name))
         if qemu.running(instance.name) is not None:
             self._stack.close()
             raise Busy(f"{instance.name} is on", mend=f"run: flexkit power off -b {instance.name}")
 
+    def stage(self, models: Sequence[Path], deadline: Deadline) -> None:
+        deadline.check()
+        self._staged = {model_name(path): path for path in models}
+
     def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
         self._off()
         self._flash(flavour, deadline)
+        if self._staged:
+            with self._bus.step("stage models", f"{len(self._staged)} files, {flavour}"):
+                stage(self._instance, flavour, self._staged, deadline)
         deployment = deployment_of(self._instance, flavour)
         power = qemu.QemuPower(self._instance.type, self._instance.name, flavour, deployment.identity)
         session = Session(self._instance, deployment, power, self._via, self._bus)

@@ -1,0 +1,200 @@
+"""The agent itself, built for this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_agent import AGENT_ID, ConsoleAgent, host_agent
+
+from flexkit import paths
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput, FlexError, TimedOut
+from flexkit.link.client import AgentError, Client, InferRequest, Token
+from flexkit.link.connection import Connection
+from flexkit.link.transport import ProcessTransport
+
+DEMO = paths.project() / "models/demo.gguf"
+
+
+def soon(seconds: float = 30.0) -> Deadline:
+    return Deadline(seconds, "test")
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Connection(ProcessTransport([str(host_agent()), "--stdio"], "agent")) as connection:
+        connection.wait_open(soon())
+        yield Client(connection)
+
+
+def test_version_is_the_build_identity() -> None:
+    said = subprocess.run([host_agent(), "--version"], capture_output=True, text=True, check=True).stdout
+    assert said == f"flexagent {AGENT_ID}\n"
+
+
+def test_identity_is_what_the_machine_says(client: Client) -> None:
+    identity = client.identify(soon())
+    assert identity.agent == AGENT_ID
+    assert (identity.monitor, identity.payload) == ("", "")
+    assert identity.uname.startswith(f"Linux {os.uname().release} ")
+    assert identity.cores == os.cpu_count()
+    assert identity.counter_hz == 1_000_000_000
+
+
+def test_a_program_gives_status_and_both_outputs(client: Client) -> None:
+    result = client.execute("echo out; echo err >&2; exit 7", soon())
+    assert (result.status, result.out, result.err) == (7, b"out\n", b"err\n")
+    assert result.ticks > 0
+
+
+def test_a_program_that_is_not_there_says_so(client: Client) -> None:
+    result = client.execute(["no-such-program"], soon())
+    assert result.status == 127
+    assert b"no-such-program: No such file" in result.err
+
+
+def test_a_signal_is_part_of_the_status(client: Client) -> None:
+    assert client.execute("kill -9 $$", soon()).status == 128 + 9
+
+
+def test_the_deadline_ends_a_program_with_its_children(client: Client, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(TimedOut):
+        client.execute(f"sleep 60 & echo $! > {pid}; wait", soon(0.5))
+    limit = soon()
+    while Path(f"/proc/{int(pid.read_text())}").exists() and not _is_zombie(int(pid.read_text())):
+        limit.check()
+        time.sleep(0.02)
+
+
+def _is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_a_stray_child_does_not_hold_up_the_answer(client: Client) -> None:
+    limit = soon(20)
+    assert client.execute("sleep 30 & echo done", limit).out == b"done\n"
+    assert limit.remaining > 15
+
+
+def test_output_comes_while_the_program_runs(client: Client) -> None:
+    times: list[float] = []
+    client.execute("echo a; sleep 0.4; echo b", soon(), on_output=lambda _: times.append(time.monotonic()))
+    assert len(times) == 2
+    assert times[1] - times[0] > 0.2
+
+
+def test_much_output_is_whole(client: Client) -> None:
+    assert len(client.execute("head -c 3000000 /dev/zero", soon()).out) == 3_000_000
+
+
+def test_files_go_both_ways(client: Client, tmp_path: Path) -> None:
+    data = os.urandom(300_000)
+    (tmp_path / "here").write_bytes(data)
+    there = tmp_path / "made" / "there"
+    steps: list[tuple[int, int]] = []
+    client.put(tmp_path / "here", str(there), soon(), lambda done, total: steps.append((done, total)))
+    assert there.read_bytes() == data
+    assert steps[-1] == (300_000, 300_000)
+    assert client.get(str(there), soon()) == data
+    found = client.stat(str(there), soon())
+    assert found is not None
+    assert found.size == 300_000
+    assert client.stat(str(tmp_path / "nothing"), soon()) is None
+
+
+def test_a_put_that_cannot_be_written_is_an_error(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "here").write_bytes(bytes(400_000))
+    with pytest.raises(AgentError, match="No space left"):
+        client.put(tmp_path / "here", "/dev/full", soon())
+
+
+def test_sixteen_programs_at_once_and_no_more(client: Client) -> None:
+    jobs = [client.spawn("sleep 20") for _ in range(16)]
+    client.ping(soon())
+    with pytest.raises(AgentError, match="temporarily unavailable"):
+        client.execute("true", soon())
+    client.connection.cancel(jobs[0].exchange)
+    with pytest.raises(AgentError, match="cancelled"):
+        jobs[0].wait(soon())
+    assert client.execute("true", soon()).status == 0
+
+
+def test_memory_is_held_and_faulted_in(client: Client) -> None:
+    leave = client.meminfo(soon())["MemFree"] - (256 << 20)
+    exchange, held = client.hold(leave, soon())
+    assert held > 0
+    assert client.meminfo(soon())["MemFree"] < leave + (128 << 20), "others on this machine take and give, but not that"
+    client.let_go(exchange, soon())
+    assert client.fault_in(4 << 20, soon()).size == 4 << 20
+
+
+def test_the_engine_runs_in_mode_stock(client: Client) -> None:
+    seen: list[Token] = []
+    request = InferRequest(str(DEMO), "Once upon a time", 8, mode="stock", threads=2, ignore_eos=True)
+    result = client.infer(request, soon(120), seen.append)
+    assert tuple(seen) == result.tokens
+    assert len(result.tokens) == 8
+    assert [token.index for token in seen] == list(range(8))
+    assert result.finish == "length"
+    assert result.prompt_ids[0] == 1
+    assert sum(result.exposed.values()) == result.first_token - result.submitted
+    assert result.first_token == seen[0].ticks
+    assert result.submitted < result.first_token < result.finished
+
+
+def test_a_foreign_model_is_refused_with_a_reason(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"not a model" * 1000)
+    with pytest.raises(BadInput, match="stock"):
+        client.infer(InferRequest(str(tmp_path / "x.gguf"), "hi", 1, mode="stock"), soon())
+    with pytest.raises(FlexError, match="No such file"):
+        client.infer(InferRequest(str(tmp_path / "y.gguf"), "hi", 1, mode="stock"), soon())
+
+
+def test_modes_that_need_the_driver_say_what_is_missing(client: Client) -> None:
+    for mode in ("flexserve", "strawman"):
+        with pytest.raises(AgentError, match="/dev/flexserve"):
+            client.infer(InferRequest(str(DEMO), "hi", 1, mode=mode), soon())
+    with pytest.raises(AgentError, match="No such file"):
+        client.infer(InferRequest(str(DEMO), "hi", 1, mode="normal"), soon())
+
+
+def test_a_running_inference_is_cancelled(client: Client) -> None:
+    request = InferRequest(str(DEMO), "Once upon a time", 400, mode="stock", ignore_eos=True)
+
+    def stop(token: Token) -> None:
+        if token.index == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.infer(request, soon(), stop)
+    assert client.execute("true", soon()).status == 0
+
+
+def read_until(cable: int, wanted: bytes) -> bytes:
+    seen = b""
+    limit = soon(10)
+    while wanted not in seen:
+        limit.check()
+        seen += os.read(cable, 4096)
+    return seen
+
+
+def test_a_person_gets_a_shell_after_enter_and_not_before() -> None:
+    agent = ConsoleAgent()
+    try:
+        read_until(agent.master, b"flexkit: agent ready")
+        os.write(agent.master, b"echo too early\n\r")
+        os.write(agent.master, b"echo $((6 * 7)) of them\r")
+        assert b"too early" not in read_until(agent.master, b"42 of them")
+        os.write(agent.master, b"exit\r")
+        with Connection(agent.transport()) as connection:
+            connection.wait_open(soon())
+            assert Client(connection).check("echo records too", soon()) == "records too\n"
+    finally:
+        agent.stop()

@@ -1,0 +1,99 @@
+"""The console's reader: stages, text and records told apart, all of it logged."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flexkit import boards
+from flexkit.deadline import Deadline
+from flexkit.drivers.console import Console, ConsoleTransport
+from flexkit.errors import BoardLost
+from flexkit.link.records import Kind, Record, encode
+from flexkit.link.transport import SocketTransport
+
+
+class Cable:
+    def __init__(self, log: Path) -> None:
+        self.board, host = socket.socketpair()
+        self.dead = ""
+        stages = boards.load("qemu-virt").boot.stages
+        self.console = Console(SocketTransport(host, "board"), stages, log, lambda: self.dead)
+
+
+@pytest.fixture
+def cable(tmp_path: Path) -> Iterator[Cable]:
+    made = Cable(tmp_path / "log")
+    yield made
+    made.console.close()
+    made.board.close()
+
+
+def soon(seconds: float = 5.0) -> Deadline:
+    return Deadline(seconds, "test")
+
+
+def test_stages_are_recognised_in_what_comes(cable: Cable) -> None:
+    cable.board.sendall(b"NOTICE:  BL1: v2.12\r\nNOTICE:  BL2: v2.12\r\n")
+    cable.console.wait_stage("bl2", soon())
+    assert cable.console.reached == "bl2"
+    assert cable.console.boots == 1
+    cable.board.sendall(b"noise\r\n\nflexkit: agent ready\r\n")
+    cable.console.wait_stage("agent", soon())
+    cable.console.wait_stage("kernel", soon())
+
+
+def test_a_board_that_starts_again_is_seen_to(cable: Cable) -> None:
+    cable.board.sendall(b"BL1: v2\r\nLinux version 6\r\nBL1: v2\r\nBL2: v2\r\n")
+    cable.console.wait_stage("bl2", soon())
+    limit = soon()
+    while cable.console.boots < 2:
+        limit.check()
+    assert cable.console.reached in ("bl1", "bl2")
+
+
+def test_silence_says_how_far_it_came(cable: Cable) -> None:
+    cable.board.sendall(b"BL1: v2\r\nsomething odd\r\n")
+    with pytest.raises(BoardLost, match=r"'agent' was not reached within 0.3 s; last stage reached: bl1\n") as caught:
+        cable.console.wait_stage("agent", soon(0.3))
+    assert "something odd" in caught.value.message
+    assert str(cable.console.log) in caught.value.mend
+
+
+def test_the_end_of_the_board_is_noticed_before_the_deadline(cable: Cable) -> None:
+    cable.dead = "the emulator ended with status 1"
+    limit = soon()
+    with pytest.raises(BoardLost, match="ended with status 1"):
+        cable.console.wait_stage("agent", limit)
+    assert limit.remaining > 4
+
+
+def test_everything_is_logged_with_its_time_and_records_in_short(cable: Cable) -> None:
+    cable.board.sendall(b"hello\r\n" + encode(Record(Kind.DATA, 1, 2, b"secret")) + b"flexkit: agent ready\r\n")
+    cable.console.wait_stage("agent", soon())
+    lines = cable.console.log.read_text().splitlines()
+    assert [line[15:] for line in lines] == [
+        "hello",
+        "<record D 2 of session 0001, 6 bytes>",
+        "flexkit: agent ready",
+    ]
+    assert all(line.startswith("[") and float(line[1:13]) >= 0 for line in lines)
+    assert "record" not in cable.console.tail
+
+
+def test_taps_see_every_byte_and_the_end(cable: Cable) -> None:
+    seen: list[bytes] = []
+    transport = ConsoleTransport(cable.console)
+    transport.start(seen.append)
+    transport.write(b"to the board")
+    assert cable.board.recv(100) == b"to the board"
+    cable.board.sendall(b"half a li")
+    cable.board.close()
+    limit = soon()
+    while b"" not in seen:
+        limit.check()
+    assert b"".join(seen) == b"half a li"
+    transport.close()

@@ -1,0 +1,137 @@
+"""Deployments: written, entered, kept, gone back to."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from fake_site import BUILD, Site
+
+from flexkit import paths
+from flexkit.deadline import Deadline
+from flexkit.drivers import qemu
+from flexkit.errors import FlashError
+from flexkit.events import Bus
+from flexkit.flash import Ledger, deploy, golden, make_plan, rollback, set_golden
+from flexkit.flash.staging import stage
+
+OTHER = "cd" * 16
+THIRD = "ef" * 16
+
+
+def soon() -> Deadline:
+    return Deadline(60, "flash")
+
+
+def on_medium(region: str = "fip", medium: str = "pflash") -> bytes:
+    path = qemu.media_folder("qemu-virt", "flex") / f"{medium}.img"
+    with path.open("rb") as source:
+        source.seek(0x40000 if region == "fip" else 0)
+        return source.read(100).rstrip(b"\0")
+
+
+def booted(identity: str, good: bool = True) -> None:
+    Ledger("qemu-virt").append("boot", "flex", identity, good, {})
+
+
+def test_what_was_built_is_on_the_medium_and_in_the_ledger(site: Site) -> None:
+    assert on_medium() == f"{BUILD} fip".encode()
+    current = Ledger("qemu-virt").current("flex")
+    assert current is not None
+    assert current.identity == BUILD
+    assert Ledger("qemu-virt").current("stock") is None
+    (entry,) = Ledger("qemu-virt").entries()
+    assert entry.detail["regions"]["pflash.fip"]["written"] == 1
+
+
+def test_the_ledger_is_for_the_group_and_survives_a_cut_line(site: Site) -> None:
+    book = Ledger("qemu-virt")
+    assert book.path.stat().st_mode & stat.S_IRGRP
+    assert book.path.parent.stat().st_mode & stat.S_IWGRP
+    with book.path.open("a") as sink:
+        sink.write('{"time": "2026-')
+    assert len(list(book.entries())) == 1
+
+
+def test_missing_pieces_keep_the_medium_as_it_is(site: Site) -> None:
+    plan = make_plan(site.instance.type, OTHER, "flex", {}, {"fip": "the vendor's BSP"})
+    with pytest.raises(FlashError, match="MISSING fip: the vendor's BSP"):
+        deploy(site.instance, plan, {}, "release", Bus(), soon())
+    assert on_medium() == f"{BUILD} fip".encode()
+
+
+def test_a_write_that_failed_is_no_deployment(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(FlashError, match="No space left"):
+        site.flash({}, OTHER)
+    assert Ledger("qemu-virt").current("flex") is None
+    monkeypatch.undo()
+
+
+def test_rollback_is_to_the_last_one_that_booted_right(site: Site) -> None:
+    booted(BUILD)
+    site.flash({}, OTHER)
+    booted(OTHER, good=False)
+    site.flash({}, THIRD)
+    assert rollback(site.instance, "flex", Bus(), soon()).identity == BUILD
+    assert on_medium() == f"{BUILD} fip".encode()
+    current = Ledger("qemu-virt").current("flex")
+    assert current is not None
+    assert current.identity == BUILD
+
+
+def test_rollback_without_a_proven_one_is_refused(site: Site) -> None:
+    booted(BUILD)
+    with pytest.raises(FlashError, match="no earlier deployment"):
+        rollback(site.instance, "flex", Bus(), soon())
+
+
+def test_golden_recovery(site: Site) -> None:
+    with pytest.raises(FlashError, match="marked as golden"):
+        golden(site.instance, "flex", Bus(), soon())
+    set_golden(site.instance, "flex")
+    for number in range(12):
+        site.flash({}, f"{number:032x}")
+    (site.runtime / "images" / "fip").write_bytes(b"gone")
+    assert golden(site.instance, "flex", Bus(), soon()).identity == BUILD
+    assert on_medium() == f"{BUILD} fip".encode()
+
+
+def test_old_deployments_go(site: Site) -> None:
+    for number in range(12):
+        site.flash({}, f"{number:032x}")
+    kept = [path for path in (paths.state() / "deployments" / "qemu-virt").iterdir() if path.is_dir()]
+    assert len(kept) == 8
+
+
+def test_a_protected_region_is_backed_up_before_it_is_erased(site: Site) -> None:
+    region = site.instance.type.medium("disk").region("identity")
+    image = qemu.media_folder("qemu-virt", "flex") / "disk.img"
+    with image.open("r+b") as sink:
+        sink.seek(region.offset)
+        sink.write(b"keys")
+    plan = make_plan(site.instance.type, BUILD, "flex", {}, {}, ["identity"])
+    deploy(site.instance, plan, {}, "release", Bus(), soon())
+    with image.open("rb") as source:
+        source.seek(region.offset)
+        assert source.read(4) == bytes(4)
+    (backup,) = (paths.state() / "backups").iterdir()
+    assert backup.read_bytes()[:4] == b"keys"
+    assert backup.stat().st_size == region.size
+
+
+def test_models_are_staged_once_into_a_file_system(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(os.urandom(100_000))
+    models = {"abc.gguf": tmp_path / "m"}
+    assert stage(site.instance, "flex", models, soon())
+    assert not stage(site.instance, "flex", models, soon())
+    region = site.instance.type.medium("disk").region("data")
+    with (qemu.media_folder("qemu-virt", "flex") / "disk.img").open("rb") as source:
+        source.seek(region.offset + 1024 + 56)
+        assert source.read(2) == b"\x53\xef", "the magic number of ext4"
+    assert stage(site.instance, "flex", models | {"def.gguf": tmp_path / "m"}, soon())

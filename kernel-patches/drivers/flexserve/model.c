@@ -102,6 +102,8 @@ void flex_models_lost(void)
 {
 	struct flex_model *model, *next;
 
+	/* Whatever it answers: being entered, the payload starts afresh and lets go of pins. */
+	flex_payload_call(FLEX_OP_SESSION_CANCEL, FLEX_SESSIONS, 0, 0, NULL);
 	mutex_lock(&flex_models_lock);
 	list_for_each_entry_safe(model, next, &flex_models, list) {
 		flex_model_reap(model);

@@ -295,9 +295,16 @@ static int flex_request_open_session(struct flex_request *request)
 	s64 error;
 	int ret;
 
+	if (request->ask.context > request->model->max_context) {
+		snprintf(request->result.reason, sizeof(request->result.reason),
+			 "the model's context is %u tokens at the most, %u were asked for",
+			 request->model->max_context, request->ask.context);
+		return -EINVAL;
+	}
 	request->session_epoch = flex_payload_epoch();
 	error = flex_payload_call(FLEX_OP_SESSION_OPEN, request->model->id, request->ask.context,
 				  request->ask.threads, &res);
+	request->result.flex_error = error;
 	if (error != FLEX_OK)
 		return flex_errno(error);
 	if (!flex_session_comm(res.a2))
@@ -342,6 +349,9 @@ static void flex_request_copy_result(struct flex_request *request, s64 error)
 	memcpy(request->prompt_ids, comm->prompt_ids, tokens * sizeof(s32));
 	if (error == FLEX_E_PROMPT || error == FLEX_E_MODEL)
 		strscpy(request->result.reason, comm->reason, FLEX_REASON_BYTES);
+	if (error == FLEX_E_PROMPT && !comm->reason[0])
+		strscpy(request->result.reason,
+			"the prompt is empty, longer than the context, or not UTF-8");
 }
 
 /* Return: 0 with *finish, or a negative errno. */
@@ -355,6 +365,11 @@ static int flex_request_generate(struct flex_request *request, s32 *finish)
 	};
 	s64 error;
 
+	/* What an earlier session left there is not this one's. */
+	comm->prompt_tokens = 0;
+	comm->prefill_ticks = 0;
+	comm->decode_ticks = 0;
+	comm->reason[0] = 0;
 	memcpy(comm->prompt, request->prompt, min_t(u32, request->ask.prompt_bytes, FLEX_PROMPT_BYTES));
 	request->watchdog.heartbeat = READ_ONCE(comm->heartbeat);
 	flex_helpers_start(request);

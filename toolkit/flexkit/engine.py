@@ -204,7 +204,8 @@ class Model:
     def token_bytes(self, token: int) -> bytes:
         """What a token adds to the text; characters may be split between tokens."""
         room = ctypes.create_string_buffer(65536)
-        return room.raw[: int(self.lib.flxh_token_text(self.handle, token, room, len(room)))]
+        count = int(self.lib.flxh_token_text(self.handle, token, room, len(room)))
+        return room.raw[:count]
 
     def is_end(self, token: int) -> bool:
         """Whether the token ends an answer."""
@@ -257,9 +258,7 @@ def tokenize(model: Path, text: str) -> tuple[int, ...]:
         return opened.tokenize(text)
 
 
-def reference_tokens(
-    model: Path, text: str, n: int, ignore_eos: bool = True, context: int | None = None
-) -> Reference:
+def reference_tokens(model: Path, text: str, n: int, ignore_eos: bool = True, context: int | None = None) -> Reference:
     """The tokens that every mode of every board has to give for this prompt."""
     with Model(model) as opened:
         return opened.generate(text, n, ignore_eos=ignore_eos, context=context)

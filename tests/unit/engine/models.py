@@ -146,7 +146,10 @@ class Numpy:
 
     def attention(self, x: NDArray[np.float64], layer: int) -> NDArray[np.float64]:
         """Causal attention with shared key heads."""
-        heads, shared = int(self.number("llama.attention.head_count")), int(self.number("llama.attention.head_count_kv"))
+        heads, shared = (
+            int(self.number("llama.attention.head_count")),
+            int(self.number("llama.attention.head_count_kv")),
+        )
         t = len(x)
         q, k, v = (x @ self.tensor[f"blk.{layer}.attn_{which}.weight"].T for which in "qkv")
         head = q.shape[1] // heads

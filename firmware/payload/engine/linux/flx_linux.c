@@ -202,6 +202,19 @@ static int give(struct request *r, int32_t id)
 	return r->token != NULL ? r->token(r->ctx, &token) : 0;
 }
 
+static void add_digest(struct request *r)
+{
+	const struct flx_state *s = &r->session.state;
+	uint64_t digest = r->result->digest;
+	uint32_t bits;
+
+	for (uint32_t i = 0; r->asked->digest && i < s->model->config.vocab; i++) {
+		memcpy(&bits, &s->logits[i], sizeof(bits));
+		digest = (digest ^ bits) * 1099511628211u;
+	}
+	r->result->digest = digest;
+}
+
 static int generate(struct request *r)
 {
 	struct flx_state *s = &r->session.state;
@@ -210,9 +223,11 @@ static int generate(struct request *r)
 
 	result->prefill_done = flx_linux_ticks();
 	result->finish = FLX_LINUX_FINISH_LENGTH;
+	result->digest = 14695981039346656037u;
 	while (error == 0) {
 		int32_t id = flx_greedy(s);
 
+		add_digest(r);
 		if (!r->asked->ignore_eos && flx_is_end(&r->file.model, id)) {
 			result->finish = FLX_LINUX_FINISH_EOS;
 			break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * flxrun -m FILE -p TEXT -n N [-t THREADS] [-c CONTEXT] [--caps N] [--ignore-eos] [--json]
+ * flxrun -m FILE -p TEXT -n N [-t THREADS] [-c CONTEXT] [--caps N] [--ignore-eos] [--digest] [--json]
  *
  * One line for each token, "T number id hex-of-text ticks" (with --json only the result), then the result, "R {json}" or,
  * with --json, the JSON alone. Exit codes: 0, 1 failed, 2 usage, model or prompt refused.
@@ -20,7 +20,7 @@ struct run {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: flxrun -m FILE -p TEXT -n N [-t THREADS] [-c CONTEXT] [--caps N] [--ignore-eos] [--json]\n");
+	fprintf(stderr, "usage: flxrun -m FILE -p TEXT -n N [-t THREADS] [-c CONTEXT] [--caps N] [--ignore-eos] [--digest] [--json]\n");
 	return 2;
 }
 
@@ -54,6 +54,10 @@ static int read_arguments(struct run *run, int count, char **argument)
 
 		if (strcmp(name, "--ignore-eos") == 0) {
 			r->ignore_eos = 1;
+			continue;
+		}
+		if (strcmp(name, "--digest") == 0) {
+			r->digest = 1;
 			continue;
 		}
 		if (strcmp(name, "--json") == 0) {
@@ -105,6 +109,8 @@ static void print_result(const struct run *run, const struct flx_linux_result *r
 	printf("%s{", run->json ? "" : "R ");
 	print_ids("prompt_ids", result->prompt_ids, result->prompt_tokens);
 	print_ids("tokens", run->ids, result->tokens);
+	if (run->request.digest)
+		printf("\"digest\":\"%016" PRIx64 "\",", result->digest);
 	printf("\"finish\":\"%s\",\"ticks_per_second\":%" PRIu64 ",\"submitted\":%" PRIu64 ",\"loaded\":%" PRIu64
 	       ",\"prefill_done\":%" PRIu64 ",\"finished\":%" PRIu64 "}\n",
 	       result->finish == FLX_LINUX_FINISH_EOS ? "eos" : "length", flx_linux_ticks_per_second(),

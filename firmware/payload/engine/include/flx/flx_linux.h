@@ -20,6 +20,7 @@ struct flx_linux_request {
 	uint32_t context;       /* 0: prompt + n_predict, at most the model's */
 	int ignore_eos;
 	uint32_t caps;          /* FLX_CAP_*; FLX_LINUX_CAPS_DETECT asks the kernel */
+	int digest;             /* compute result.digest (it takes time inside the run) */
 };
 #define FLX_LINUX_CAPS_DETECT 0xffffffffu
 
@@ -47,6 +48,7 @@ struct flx_linux_result {
 	uint64_t loaded;         /* file mapped, metadata parsed, session made */
 	uint64_t prefill_done;   /* logits of the first token are there */
 	uint64_t finished;
+	uint64_t digest;         /* FNV-1a (64 bits, a word at a time) of the bits of all logits that were chosen from */
 	char reason[200];        /* why not, ASCII; empty on success */
 };
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from flexkit import boards, build, paths
@@ -19,18 +21,25 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[build.Manifest, build.Manifest]:
-    """Manifests of the cheap parts from the cache, and from an empty cache elsewhere with the same sources."""
+    """Manifests of the cheap parts from the cache, and from an empty cache elsewhere with the same sources.
+
+    Both are made from a copy of the project, so that nobody edits it between the two.
+    """
+    project = tmp_path_factory.mktemp("project")
+    for name in ("firmware", "boards"):
+        shutil.copytree(paths.project() / name, project / name)
 
     def made() -> build.Manifest:
         board, deadline = boards.load("qemu-virt"), Deadline(900.0, "build")
         return build.run(board, bus=Bus(), deadline=deadline, parts=tuple(FILES))
 
-    first, cache = made(), paths.cache()
-    other = tmp_path_factory.mktemp("cache")
+    cache, other = paths.cache(), tmp_path_factory.mktemp("cache")
     (other / "flexkit").mkdir()
     for name in ("sources", "apt"):
         (other / "flexkit" / name).symlink_to(cache / name)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "project", lambda: project)
+        first = made()
         patch.setenv("XDG_CACHE_HOME", str(other))
         return first, made()
 

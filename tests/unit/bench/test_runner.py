@@ -104,7 +104,7 @@ def test_rounds_are_interleaved_and_seeded(tmp_path: Path) -> None:
 def test_warm_up_is_apart(quick: tuple[Bench, Measured]) -> None:
     _, measured = quick
     stages = [attempt.stage for attempt in measured.attempts]
-    assert stages.count("warm-up") >= 2 * 5
+    assert stages.count("warm-up") >= 5
     assert all(attempt.round is None for attempt in measured.attempts if attempt.stage == "warm-up")
 
 
@@ -135,7 +135,7 @@ def test_slowdown_divides_by_the_same_boot_and_round(quick: tuple[Bench, Measure
     assert len(beside) == 5
     assert all(1.4 < value < 1.75 for row in beside for value in row.result.present)
     assert {row.key.mode for row in rows(measured, "slowdown.alone")} == {"normal-idle", "stock"}
-    assert all(0 < value <= 1 / 1.5 + 0.2 for row in rows(measured, "achieved_rate") for value in row.result.present)
+    assert all(0 < value <= 1 / 2.0 + 0.4 for row in rows(measured, "achieved_rate") for value in row.result.present)
 
 
 # Failures
@@ -143,7 +143,7 @@ def test_slowdown_divides_by_the_same_boot_and_round(quick: tuple[Bench, Measure
 
 def test_wrong_tokens_make_the_cell_invalid_and_the_value_missing(tmp_path: Path) -> None:
     def spoil(request: RunRequest, result: RunResult, number: int) -> RunResult:
-        wrong = request.mode == "strawman" and number > 12
+        wrong = request.mode == "strawman" and number > 4
         return replace(result, tokens=(result.tokens[0] + 1, *result.tokens[1:])) if wrong else result
 
     measured = spoiled(tmp_path, spoil, suite="ttft", rounds=2)
@@ -196,7 +196,7 @@ def test_a_lost_board_is_booted_once_more_and_its_round_stays_missing(tmp_path: 
     fell = []
 
     def spoil(request: RunRequest, result: RunResult, number: int) -> RunResult:
-        if request.mode == "normal" and number > 14 and not fell:
+        if request.mode == "normal" and number > 6 and not fell:
             fell.append(request)
             raise error
         return result

@@ -95,9 +95,10 @@ class Recorder:
             yield
         except FlexError as error:
             outcome = "wrong tokens" if isinstance(error, WrongTokens) else "failed"
-            self._note(stage, begin, outcome, error.message, where)
+            why = one_line(error.message)
+            self._note(stage, begin, outcome, why, where)
             for cell in cells:
-                self.fault(cell, error.message, where.get("round"))
+                self.fault(cell, why, where.get("round"))
             raise
         self._note(stage, begin, "ok", None, where)
 
@@ -166,6 +167,11 @@ def check_parts(result: RunResult) -> None:
     total = sum(result.exposed.values())
     if result.exposed and abs(total - ttft) > PARTS_TOLERANCE * ttft:
         raise FlexError(f"the parts of the time to first token are {total} ticks together, not {ttft}")
+
+
+def one_line(text: str) -> str:
+    """A reason as a table has room for it."""
+    return " ".join(text.split())
 
 
 def _with(cell: Key, metric: Metric) -> Key:

@@ -11,6 +11,7 @@ from pathlib import Path
 from flexkit.bench import tasks
 from flexkit.bench.board import BoardFacts, Flavour, Stats
 from flexkit.bench.oracle import Oracle
+from flexkit.bench.record import one_line
 from flexkit.bench.session import ModelFile, Question, Session
 from flexkit.bench.suites import FLAVOUR_OF, ModelSpec, Suite, Variant
 from flexkit.bench.tasks import Job
@@ -124,13 +125,13 @@ class Runner:
             self.session.boot(flavour)
         except FlexError as error:
             self.session.bus.note("boot", error.message)
-            return error.message
+            return one_line(error.message)
         return None
 
     def _note_failure(self, job: Job, error: FlexError) -> None:
         """What the job has not measured by now it never will; the attempt that failed has its own record."""
         for cell, metrics in job.cells.items():
-            self.session.recorder.fault_missing(cell, metrics, job.where.get("round"), error.message)
+            self.session.recorder.fault_missing(cell, metrics, job.where.get("round"), one_line(error.message))
         self.session.bus.note(job.stage, f"failed: {error.message}")
 
     def _abandon(self, jobs: Sequence[Job], why: str) -> None:
@@ -154,14 +155,15 @@ class Runner:
                 yield tasks.reclaim(self.session, self.suite.name, spec, question, round_)
 
     def _warm_ups(self, flavour: Flavour) -> Iterator[Job]:
-        """Each mode once on each model, with the shortest prompt."""
+        """Each mode once, with the first model and the shortest prompt: what is met for the first time (translated
+        code under emulation, the kernel's own caches) is met there."""
         spec = self.suite.generation
         if not spec:
             return
         variants = dict.fromkeys(group[0] for group in spec.groups if FLAVOUR_OF[group[0].mode] == flavour)
+        question = self._questions[spec.models[0], min(spec.prompts), spec.n_predict]
         for variant in variants:
-            for model in spec.models:
-                yield tasks.warm_up(self.session, self._questions[model, min(spec.prompts), spec.n_predict], variant)
+            yield tasks.warm_up(self.session, question, variant)
 
     def _answers(self, flavour: Flavour, round_: int) -> Iterator[list[Job]]:
         spec = self.suite.generation

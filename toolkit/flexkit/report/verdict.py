@@ -48,7 +48,8 @@ def _what(report: Report) -> str:
     run, board = report.run, report.board
     how = f", {board['support']}" if board.get("support") else ""
     by = f" by {_emulator(str(board['emulator']))}" if board.get("emulator") else ""
-    rounds = f", {run['rounds']} rounds, seed {run.get('seed')}" if run.get("rounds") else ""
+    count = run.get("rounds")
+    rounds = f", {count} round{'s' if count != 1 else ''}, seed {run.get('seed')}" if count else ""
     return f"Suite “{run.get('suite', 'unnamed')}” on {board.get('name', 'an unnamed board')}{how}{by}{rounds}."
 
 
@@ -108,7 +109,7 @@ def _validity(report: Report) -> str:
 def _few(report: Report) -> str:
     most = max((len(row.result.present) for row in report.rows), default=0)
     if 0 < most < stats.CI95_MIN:
-        return f"At most {most} values a row: no intervals are given."
+        return f"At most {most} value{'s' if most > 1 else ''} a row: no intervals are given."
     return ""
 
 

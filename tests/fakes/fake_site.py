@@ -34,7 +34,7 @@ class Site:
     def behave(self, how: str) -> None:
         self.monkeypatch.setenv("FAKE_QEMU", how)
 
-    def flash(self, parts: dict[str, str], identity: str = BUILD) -> None:
+    def flash(self, parts: dict[str, str], identity: str = BUILD, flavour: str = "flex") -> None:
         """Deploys small images with these identities."""
         folder = self.runtime / "images"
         folder.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ class Site:
                     data = f"{identity} {region.image}".encode()
                     (folder / region.image).write_bytes(data)
                     images[region.image] = KeptImage(folder / region.image, hashlib.sha256(data).hexdigest(), len(data))
-        plan = make_plan(self.instance.type, identity, "flex", images, {})
+        plan = make_plan(self.instance.type, identity, flavour, images, {})
         deploy(self.instance, plan, parts, "release", Bus(), Deadline(60, "flash"))
 
 

@@ -19,8 +19,9 @@ from flexkit.models import catalogue, inspect
 _PROMPT_BYTES = 0x8000  # FLEX_PROMPT_BYTES
 
 
-def _check_prompt(prompt: str, tokens: int, model: inspect.ModelInfo) -> None:
-    """What can be refused before a board is touched."""
+def _context_for(prompt: str, tokens: int, model: inspect.ModelInfo) -> int:
+    """Tokens of context that prompt and answer need, at most the model's. Raises BadInput for what can be refused
+    before a board is touched."""
     size = len(prompt.encode())
     if not size:
         raise BadInput("the prompt is empty")
@@ -29,10 +30,11 @@ def _check_prompt(prompt: str, tokens: int, model: inspect.ModelInfo) -> None:
     if tokens > model.shape.context:
         raise BadInput(f"{tokens} tokens are more than the context of {model.label} ({model.shape.context})")
     if model.tokenizer != "SentencePiece":
-        return
+        return model.shape.context  # the board counts
     count = len(catalogue.vocabulary(model.path).encode(prompt))
     if count > model.shape.context:
         raise BadInput(f"the prompt has {count} tokens; the context of {model.label} is {model.shape.context}")
+    return min(count + tokens, model.shape.context)
 
 
 def _stream(token: Token) -> None:
@@ -98,7 +100,7 @@ def infer(
         raise BadInput(f"--temp {temp:g}: this build samples greedily only", mend="leave --temp at 0")
     instance = boards.resolve(board, lab)
     info = inspect.check(catalogue.find(model, bus(), deadline))
-    _check_prompt(prompt, tokens, info)
+    context = _context_for(prompt, tokens, info)
     with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via) as session:
         request = InferRequest(
             model=session.put_model(info.path, deadline),
@@ -106,6 +108,7 @@ def infer(
             tokens=tokens,
             mode=mode,
             threads=threads or instance.type.cpu.cores,
+            context=context,
             ignore_eos=ignore_eos,
         )
         result = run(session, request, deadline, as_json)

@@ -96,14 +96,14 @@ class Token:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """One prompt. ``context`` 0: as much as prompt and answer need."""
+    """One prompt. ``context``: tokens that prompt and answer may have together."""
 
     model: str
     prompt: str
     tokens: int
     mode: str = "flexserve"
     threads: int = 1
-    context: int = 0
+    context: int = 512
     ignore_eos: bool = False
     drop_page_cache: bool = False
 

@@ -127,6 +127,10 @@ def _run(run: Run, measured: Measured) -> dict[str, Any]:
         longest = ms(measured.stats.el3_max_ticks, flex.counter_hz) * 1000
         said["longest_stay_in_el3_us"] = round(longest, 1)
         said["longest_stay_in_el3_call"] = f"monitor call {measured.stats.el3_max_call:#04x}"
+        for name in ("on", "off"):
+            ticks = measured.stats.extra.get(f"monitor.protect_{name}_ticks")
+            if ticks:
+                said[f"last_switch_of_protection_{name}_ms"] = round(ms(ticks, flex.counter_hz), 2)
     return said
 
 

@@ -10,7 +10,8 @@
 #include "device.h"
 #include "memory.h"
 
-#define STEP (1u << 20)
+#define STEP (1u << 20)  /* HOLD comes this close to what it is to leave */
+#define LARGE (64u << 20) /* mapped at once at the most: others take and give memory meanwhile */
 #define PAGE 4096u
 
 /* MemFree of /proc/meminfo in bytes, 0 when it cannot be read. */
@@ -28,14 +29,11 @@ static uint64_t memory_free(void)
 	return (uint64_t)kilobytes * 1024;
 }
 
-static void *map_fresh(uint64_t bytes)
+static void *map_fresh(uint64_t bytes, int flags)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
-	if (memory == MAP_FAILED)
-		return NULL;
-	madvise(memory, bytes, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */
-	return memory;
+	return memory == MAP_FAILED ? NULL : memory;
 }
 
 static void touch(volatile uint8_t *memory, uint64_t bytes)
@@ -64,13 +62,12 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 	if (leave == UINT64_MAX)
 		return flex_answer_error(pipe, message->request, EINVAL, "HOLD: how much to leave is not said");
 	spare_me();
-	while (memory_free() > leave + STEP) {
-		void *step = map_fresh(STEP);
+	for (uint64_t free; (free = memory_free()) > leave + STEP;) {
+		uint64_t bytes = free - leave < LARGE ? (free - leave) / STEP * STEP : LARGE;
 
-		if (!step)
+		if (!map_fresh(bytes, MAP_POPULATE)) /* the kernel fills it: no fault for each page */
 			return flex_answer_error(pipe, message->request, errno, NULL);
-		touch(step, STEP);
-		held += STEP;
+		held += bytes;
 	}
 	flex_build(&builder, FLEX_MSG_HELD, message->request);
 	flex_build_number(&builder, FLEX_TAG_SIZE, held);
@@ -88,9 +85,10 @@ int flex_fault_worker(const struct flex_message *message, int pipe)
 
 	if (!bytes)
 		return flex_answer_error(pipe, message->request, EINVAL, "FAULT: no size");
-	memory = map_fresh(bytes);
+	memory = map_fresh(bytes, 0);
 	if (!memory)
 		return flex_answer_error(pipe, message->request, errno, NULL);
+	madvise(memory, bytes, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */
 	recalled = flex_device_recalled();
 	begin = flex_ticks();
 	touch(memory, bytes);

@@ -85,6 +85,7 @@ void flex_clock_report(const struct flex_clock *clock, struct flex_breakdown *ou
 	out->submitted = clock->submitted;
 	out->first_token = clock->first_token;
 	out->finished = clock->finished;
+	out->loaded_pages = clock->loaded;
 	out->allocate = clock->exposed[FLEX_PART_ALLOCATE];
 	out->read = clock->exposed[FLEX_PART_READ];
 	out->donate = clock->exposed[FLEX_PART_DONATE];

@@ -40,7 +40,12 @@
 #include <flexkit/uapi.h>
 
 #define FLEX_BATCH FLEX_MAILBOX_ENTRIES
-#define FLEX_MAX_THREADS 7	/* of a request; one payload thread stays for claims */
+/*
+ * Payload threads that stay busy (leaders and helpers), of the 8 that every
+ * payload has at least: the others remain for short calls, without which the
+ * busy ones would wait for ever.
+ */
+#define FLEX_BUSY_THREADS 6
 
 /* What the firmware told at start; constant afterwards. */
 struct flex_firmware {
@@ -155,6 +160,7 @@ struct flex_clock {
 	enum flex_part part;
 	u64 exposed[FLEX_PARTS];
 	u64 busy[FLEX_PARTS];
+	u64 loaded;		/* pages read meanwhile */
 };
 void flex_clock_start(struct flex_clock *clock, u64 submitted);
 enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part);
@@ -176,6 +182,7 @@ struct flex_call {
 	u64 arg[5];
 	const struct flex_call_ops *ops;
 	void *context;
+	bool hasty;		/* no waiting when anything is exhausted */
 	u64 entries;		/* out: entries into the payload */
 	struct arm_smccc_1_2_regs result;	/* out: of the last return */
 };
@@ -185,6 +192,7 @@ struct flex_status *flex_status(void);
 struct flex_session_comm *flex_session_comm(u32 session);
 u64 flex_payload_pinned(void);
 u32 flex_payload_epoch(void);
+void flex_payload_lost(void);
 
 /* Ends what computes without ever advancing: secure ticks since a heartbeat. */
 struct flex_watchdog {
@@ -278,7 +286,6 @@ struct flex_request {
 	atomic_t helpers;
 	wait_queue_head_t helpers_wait;
 	u32 fruitless;			/* NEEDs in a row for which nothing was missing */
-	u32 loaded;
 	int load_error;			/* of Linux, behind the payload's */
 	atomic64_t entries;
 	struct completion done;

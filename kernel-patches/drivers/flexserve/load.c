@@ -236,6 +236,8 @@ int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file,
 		if (!ret) {
 			*loaded += run;
 			index += run;
+			if (file && clock)
+				clock->loaded += run;
 		}
 	}
 	flex_clock_enter(clock, before);

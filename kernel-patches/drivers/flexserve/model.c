@@ -84,19 +84,36 @@ int flex_model_shut(struct flex_model *model)
 	return flex_range_release(&model->range);
 }
 
-/* The payload has panicked since the model was opened: take the pages back. */
+/* The payload has panicked since the model was opened. */
+static bool flex_model_stale(const struct flex_model *model)
+{
+	return model->open && model->epoch != flex_payload_epoch();
+}
+
+/* What the payload has forgotten gives its pages back, once nobody uses it. */
 static void flex_model_reap(struct flex_model *model)
 {
-	if (!model->open || model->epoch == flex_payload_epoch())
-		return;
-	wait_event(flex_models_wait, !atomic_read(&model->requests));
-	flex_model_shut(model);
+	if (flex_model_stale(model) && !atomic_read(&model->requests))
+		flex_model_shut(model);
+}
+
+/* Take flex_models_lock with the model either fresh or fit to be reaped. */
+static void flex_models_lock_for(struct flex_model *model)
+{
+	for (;;) {
+		mutex_lock(&flex_models_lock);
+		if (!flex_model_stale(model) || !atomic_read(&model->requests))
+			return;
+		mutex_unlock(&flex_models_lock);
+		wait_event(flex_models_wait, !atomic_read(&model->requests));
+	}
 }
 
 /**
  * flex_models_lost() - the payload has panicked: no model is open any more
  *
- * May sleep: waits for requests, which end by themselves with FLEX_E_PANIC.
+ * May sleep. Requests end by themselves with FLEX_E_PANIC; the last one of a
+ * model comes back here.
  */
 void flex_models_lost(void)
 {
@@ -122,6 +139,18 @@ static int flex_model_close(struct flex_model *model)
 	return flex_model_shut(model);
 }
 
+/* The file has changed since: what is cached of it serves nobody any more. */
+static void flex_model_forget_older(const struct inode *inode)
+{
+	struct flex_model *model, *next;
+
+	list_for_each_entry_safe(model, next, &flex_models, list)
+		if (!model->users && model->device == inode->i_sb->s_dev &&
+		    model->inode == inode->i_ino && !flex_model_is(model, inode, model->mode) &&
+		    !flex_model_close(model))
+			flex_model_free(model);
+}
+
 /* Make room: the model used longest ago goes. flex_models_lock held. */
 static bool flex_models_evict(const struct flex_model *keep)
 {
@@ -145,23 +174,29 @@ static bool flex_models_evict(const struct flex_model *keep)
  */
 int flex_model_reserve(struct flex_model *model)
 {
-	struct arm_smccc_1_2_regs res;
+	struct flex_call call = { .op = FLEX_OP_MODEL_OPEN, .arg = { model->bytes },
+				  .hasty = true };
 	s64 error;
 	int ret;
 
 	do {
-		error = flex_payload_call(FLEX_OP_MODEL_OPEN, model->bytes, 0, 0, &res);
+		error = flex_payload_run(&call);
 	} while (error == FLEX_E_EXHAUSTED && flex_models_evict(model));
+	if (error == FLEX_E_EXHAUSTED) {
+		call.hasty = false;
+		error = flex_payload_run(&call);
+	}
 	if (error != FLEX_OK)
 		return flex_errno(error);
 
-	ret = flex_range_add(&model->range, res.a3, DIV_ROUND_UP_ULL(model->bytes, PAGE_SIZE),
+	ret = flex_range_add(&model->range, call.result.a3,
+			     DIV_ROUND_UP_ULL(model->bytes, PAGE_SIZE),
 			     model->mode == FLEX_MODE_FLEXSERVE);
 	if (ret) {
-		flex_payload_call(FLEX_OP_MODEL_CLOSE, res.a2, 0, 0, NULL);
+		flex_payload_call(FLEX_OP_MODEL_CLOSE, call.result.a2, 0, 0, NULL);
 		return ret;
 	}
-	model->id = res.a2;
+	model->id = call.result.a2;
 	model->epoch = flex_payload_epoch();
 	model->open = true;
 	return 0;
@@ -248,7 +283,7 @@ int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *re
 {
 	int ret;
 
-	mutex_lock(&flex_models_lock);
+	flex_models_lock_for(model);
 	ret = flex_model_open_locked(model, clock, reason);
 	mutex_unlock(&flex_models_lock);
 	return ret;
@@ -268,8 +303,10 @@ struct flex_model *flex_model_get(struct file *file, u32 mode)
 
 	mutex_lock(&flex_models_lock);
 	model = flex_model_find(inode, mode);
-	if (!model)
+	if (!model) {
+		flex_model_forget_older(inode);
 		model = flex_model_new(inode, mode);
+	}
 	if (model && !model->users++)
 		model->file = get_file(file);
 	mutex_unlock(&flex_models_lock);
@@ -320,7 +357,7 @@ int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *r
 {
 	int ret = 0;
 
-	mutex_lock(&flex_models_lock);
+	flex_models_lock_for(model);
 	list_move_tail(&model->list, &flex_models);
 	if (model->mode == FLEX_MODE_FLEXSERVE)
 		ret = flex_model_open_locked(model, clock, reason);
@@ -339,8 +376,11 @@ int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *r
  */
 void flex_model_end(struct flex_model *model)
 {
-	atomic_dec(&model->requests);
+	bool last = atomic_dec_and_test(&model->requests);
+
 	wake_up_all(&flex_models_wait);
+	if (last && flex_model_stale(model))
+		flex_payload_lost();
 }
 
 /**

@@ -58,12 +58,18 @@ u32 flex_payload_epoch(void)
 	return res.a1;
 }
 
-static void flex_payload_lost(struct work_struct *work)
+static void flex_payload_lost_work(struct work_struct *work)
 {
 	flex_models_lost();
 }
 
-static DECLARE_WORK(flex_payload_lost_work, flex_payload_lost);
+static DECLARE_WORK(flex_payload_lost_item, flex_payload_lost_work);
+
+/** flex_payload_lost() - it has panicked: clear up, soon and elsewhere */
+void flex_payload_lost(void)
+{
+	schedule_work(&flex_payload_lost_item);
+}
 
 static s64 flex_payload_yielded(struct flex_call *call)
 {
@@ -84,10 +90,11 @@ static unsigned long flex_patience(void)
 }
 
 /* The same call again: no thread is free, or the payload starts afresh. */
-static bool flex_worth_waiting(s64 status, u64 function, unsigned long deadline)
+static bool flex_worth_waiting(const struct flex_call *call, s64 status, u64 function,
+			       unsigned long deadline)
 {
 	bool passes = status == FLEX_E_BUSY ||
-		      (status == FLEX_E_EXHAUSTED && function == FLEX_TOS_START);
+		      (status == FLEX_E_EXHAUSTED && function == FLEX_TOS_START && !call->hasty);
 
 	if (!passes || time_after(jiffies, deadline))
 		return false;
@@ -133,10 +140,10 @@ s64 flex_payload_run(struct flex_call *call)
 		if (status == FLEX_TOS_DONE)
 			return FLEX_OK;
 		if (status < 0) {
-			if (flex_worth_waiting(status, args.a0, deadline))
+			if (flex_worth_waiting(call, status, args.a0, deadline))
 				continue;
 			if (status == FLEX_E_PANIC)
-				schedule_work(&flex_payload_lost_work);
+				flex_payload_lost();
 			return status;
 		}
 

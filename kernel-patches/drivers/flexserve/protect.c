@@ -19,7 +19,6 @@ MODULE_PARM_DESC(protect_linger_ms, "protection stays on so long after the last 
 static struct {
 	struct mutex lock;
 	u32 users;	/* donations and regions under way */
-	bool on;
 	bool forced;	/* asked for by hand: stays on with nothing secure */
 } flex_protect = { .lock = __MUTEX_INITIALIZER(flex_protect.lock) };
 
@@ -50,7 +49,7 @@ static int flex_protect_set(bool on)
 	struct flex_protect_switch change;
 	int tries = 0, ret;
 
-	if (flex_protect.on == on)
+	if ((flex_protect_state() == FLEX_PROTECT_ON) == on)
 		return 0;
 	do {
 		change = (struct flex_protect_switch){ .on = on };
@@ -63,7 +62,6 @@ static int flex_protect_set(bool on)
 		       on ? "on" : "off", atomic_read(&change.failed), change.error);
 		return change.error == FLEX_E_STATE ? -EBUSY : flex_errno(change.error);
 	}
-	flex_protect.on = on;
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <linux/errno.h>
 #include <linux/kthread.h>
 #include <linux/sched.h>
+#include <linux/semaphore.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -15,9 +16,11 @@
 
 #define FLEX_HELPER_US 100		/* between two offers to help */
 #define FLEX_FRUITLESS_MAX 1000		/* NEEDs without anything missing */
+#define FLEX_TURN_JIFFIES (HZ / 20)	/* waiting for other requests to leave a thread */
 #define FLEX_CLOSE_TRIES 500
 #define FLEX_CLOSE_WAIT_US 2000
 
+static DEFINE_SEMAPHORE(flex_busy_threads, FLEX_BUSY_THREADS);
 static LIST_HEAD(flex_requests);
 static DEFINE_SPINLOCK(flex_requests_lock);
 
@@ -124,7 +127,6 @@ static s64 flex_request_need(struct flex_request *request, const struct arm_smcc
 	int ret;
 
 	ret = flex_model_load(request->model, values->a3, values->a4, &request->clock, &loaded);
-	request->loaded += loaded;
 	if (!ret && !loaded && ++request->fruitless > FLEX_FRUITLESS_MAX)
 		ret = -EIO;
 	if (loaded)
@@ -197,9 +199,13 @@ static int flex_helper(void *data)
 	while (READ_ONCE(request->generating) &&
 	       (error == FLEX_OK || error == FLEX_E_EXHAUSTED)) {
 		struct flex_call call = { .op = FLEX_OP_WORK, .arg = { request->session },
-					  .ops = &flex_helper_ops, .context = request };
+					  .ops = &flex_helper_ops, .context = request,
+					  .hasty = true };
 
-		error = flex_payload_run(&call);
+		if (!down_trylock(&flex_busy_threads)) {
+			error = flex_payload_run(&call);
+			up(&flex_busy_threads);
+		}
 		atomic64_add(call.entries, &request->entries);
 		if (READ_ONCE(request->generating))
 			usleep_range(FLEX_HELPER_US, 2 * FLEX_HELPER_US);
@@ -247,7 +253,7 @@ static int flex_request_open_region(struct flex_request *request)
 	ret = flex_region_load(&request->region, model->file, model->bytes, &request->clock);
 	if (ret)
 		return ret;
-	request->loaded = request->region.size >> PAGE_SHIFT;
+	request->clock.loaded += request->region.size >> PAGE_SHIFT;
 	ret = flex_errno(flex_payload_call(FLEX_OP_MODEL_REGION, model->id, request->region.base,
 					   request->region.size, NULL));
 	if (ret)
@@ -372,8 +378,12 @@ static int flex_request_generate(struct flex_request *request, s32 *finish)
 	comm->reason[0] = 0;
 	memcpy(comm->prompt, request->prompt, min_t(u32, request->ask.prompt_bytes, FLEX_PROMPT_BYTES));
 	request->watchdog.heartbeat = READ_ONCE(comm->heartbeat);
+	while (down_timeout(&flex_busy_threads, FLEX_TURN_JIFFIES))
+		if (READ_ONCE(request->cancelled))
+			return -ECANCELED;
 	flex_helpers_start(request);
 	error = flex_payload_run(&call);
+	up(&flex_busy_threads);
 	flex_helpers_stop(request);
 	atomic64_add(call.entries, &request->entries);
 	if (error != FLEX_OK && request->session_epoch != flex_payload_epoch())
@@ -409,9 +419,8 @@ static void flex_request_end(struct flex_request *request, int error, s32 finish
 
 	flex_clock_report(&request->clock, &request->result.breakdown);
 	request->result.breakdown.switches = atomic64_read(&request->entries);
-	request->result.breakdown.loaded_pages = request->loaded;
 	request->result.error = error;
-	flex_count(FLEX_COUNT_RELOADS, request->loaded);
+	flex_count(FLEX_COUNT_RELOADS, request->clock.loaded);
 	WRITE_ONCE(request->ended, true);
 	flex_request_post(request, &event);
 }
@@ -437,7 +446,7 @@ static int flex_request_copy_in(struct flex_request *request)
 	/* What is too long or empty is the payload's to refuse, with its reason. */
 	u32 bytes = min_t(u32, request->ask.prompt_bytes, FLEX_PROMPT_BYTES);
 
-	if (!request->ask.threads || request->ask.threads > FLEX_MAX_THREADS)
+	if (!request->ask.threads || request->ask.threads > FLEX_BUSY_THREADS)
 		return -EINVAL;
 	request->prompt = kvmalloc(max(bytes, 1U), GFP_KERNEL);
 	request->prompt_ids = kvcalloc(FLEX_PROMPT_IDS, sizeof(s32), GFP_KERNEL);

@@ -8,14 +8,14 @@ import pytest
 
 from flexkit.errors import BadInput, FlexError
 from flexkit.events import Bus
-from flexkit.models import catalogue, inspect
+from flexkit.models import catalogue, inspect, synth
 
 
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of our own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "flexkit" / "models"
+    return tmp_path / "flexkit" / "models" / f"v{synth.VERSION}"
 
 
 def test_the_committed_demo_is_what_the_catalogue_says() -> None:

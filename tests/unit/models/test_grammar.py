@@ -133,6 +133,16 @@ def test_seeds_give_different_stories_and_the_same_again() -> None:
     assert tales == [grammar.story(seed) for seed in SEEDS]
 
 
+def test_marks_tell_ties_from_chance() -> None:
+    """The last words of a story that name its toy are ties, the first are chance; no word is lost or added."""
+    for seed in range(50):
+        tale = grammar.marked(seed)
+        assert " ".join(word for word, _ in tale) == grammar.story(seed)
+        toys = [mark for word, mark in tale if word.strip('."?,!') in {entry["name"] for entry in LEXICON["toy"]}]
+        assert toys[0] is grammar.Mark.OPEN
+        assert set(toys[1:]) == {grammar.Mark.TIE}
+
+
 def test_a_slot_that_no_lexicon_has_is_refused() -> None:
     with pytest.raises(ValueError, match="no form"):
         grammar.text("{toy:past}")

@@ -70,7 +70,7 @@ def vocabulary(model: Path) -> Vocabulary:
 
 
 def synthetic_path(params: str, quant: str, seed: int) -> Path:
-    return paths.cache() / "models" / f"synth-{params.lower()}-{quant.lower()}-{seed}.gguf"
+    return paths.cache() / "models" / f"v{synth.VERSION}" / f"synth-{params.lower()}-{quant.lower()}-{seed}.gguf"
 
 
 def synthetic(params: str, quant: str, seed: int, bus: Bus, deadline: Deadline | None = None) -> Path:

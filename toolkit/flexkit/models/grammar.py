@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 
 from flexkit.models.lexicon import LEXICON, ROLES, Entry
@@ -154,23 +155,45 @@ def evenly(name: str, rng: random.Random, bound: Bindings) -> Entry:
     return rng.choice(candidates(name, bound))
 
 
-def _write(node: Node, rng: random.Random, bound: Bindings, out: list[str], draw: Draw) -> None:
+class Mark(IntEnum):
+    """What decides a word of a story. A word of several is the last of them that applies."""
+
+    PLAIN = 0  # the template
+    OPEN = 1  # chance: a slot is bound here, or one of several ways to go on begins
+    TIE = 2  # what the story said before: a slot that was bound already
+
+
+Word = tuple[str, Mark]
+
+
+def _line(parts: tuple[str | Slot, ...], rng: random.Random, bound: Bindings, draw: Draw) -> list[Word]:
+    """The words of one template."""
+    words: list[Word] = [("", Mark.PLAIN)]
+    for part in parts:
+        piece, mark = part, Mark.PLAIN
+        if isinstance(part, Slot):
+            mark = Mark.TIE if part.name in bound else Mark.OPEN
+            if mark is Mark.OPEN:
+                bound[part.name] = draw(part.name, rng, bound)
+            piece = bound[part.name][part.form]
+        first, *others = str(piece).split(" ")
+        before, mark_before = words[-1]
+        words[-1] = before + first, max(mark_before, mark) if first else mark_before
+        words += [(word, mark if word else Mark.PLAIN) for word in others]
+    return words
+
+
+def _write(node: Node, rng: random.Random, bound: Bindings, out: list[Word], draw: Draw) -> None:
     match node:
         case Text(parts):
-            line = ""
-            for part in parts:
-                if isinstance(part, str):
-                    line += part
-                    continue
-                if part.name not in bound:
-                    bound[part.name] = draw(part.name, rng, bound)
-                line += bound[part.name][part.form]
-            out.append(line)
+            out += _line(parts, rng, bound, draw)
         case Sequence_(nodes):
             for child in nodes:
                 _write(child, rng, bound, out, draw)
         case Pick(nodes):
+            first = len(out)
             _write(nodes[_weighted(rng, len(nodes))], rng, bound, out, draw)
+            out[first : first + 1] = [(word, Mark.OPEN) for word, _ in out[first : first + 1]]
         case When(name, child, absent):
             if (name in bound) != absent:
                 _write(child, rng, bound, out, draw)
@@ -178,10 +201,14 @@ def _write(node: Node, rng: random.Random, bound: Bindings, out: list[str], draw
 
 def story(seed: int, draw: Draw = by_favour) -> str:
     """The story of this seed: one line, from "Once upon a time" to "The end."."""
-    rng = random.Random(seed)
-    out: list[str] = []
-    _write(STORY, rng, {}, out, draw)
-    return " ".join(out)
+    return " ".join(word for word, _ in marked(seed, draw))
+
+
+def marked(seed: int, draw: Draw = by_favour) -> list[Word]:
+    """The words of the story of this seed, with what decided each: training leans on the ties."""
+    out: list[Word] = []
+    _write(STORY, random.Random(seed), {}, out, draw)
+    return out
 
 
 def opening(seed: int, share: float = 0.5) -> str:
@@ -276,6 +303,8 @@ def words() -> tuple[str, ...]:
 _PROMISE = seq(
     'One day {hero:his} {elder} said, "If you {deed} today, we will {treat} in the {time}."',
     pick('{hero} said, "I promise."', '"I will {deed}," said {hero}.'),
+    pick('"In the {time}," said {hero:his} {elder}.', '"Then wait for the {time}," said {hero:his} {elder}.'),
+    pick("{hero} left the {size} {wall} house.", "Then {hero:he} left the {size} {wall} house."),
 )
 
 _KEPT = seq(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flexkit.errors import BadInput, MissingTool
 from flexkit.models import grammar
+from flexkit.models.grammar import Mark, Word
 from flexkit.models.shape import Shape
 from flexkit.models.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, Vocabulary
 
@@ -19,11 +20,16 @@ FIRST_STORY = 1_000_000  # stories of smaller seeds are never trained on: they j
 _POOL = 8
 
 
+Token = tuple[int, Mark]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """models/recipes/NAME.toml. ``batch`` counts stories; ``rate`` is the learning rate at its highest.
 
     In the first ``even_steps`` of ``steps`` stories are drawn evenly (grammar.evenly), then as they are told.
+    ``weights`` says how much a token counts by its word's grammar.Mark: chance can only be learnt so far, and drowns in
+    noise what can be learnt, the ties.
     """
 
     name: str
@@ -37,13 +43,17 @@ class Recipe:
     rate: float
     final_rate: float
     decay: float
+    weights: tuple[float, float, float]
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
         """Raises BadInput for a file that is not a recipe."""
         try:
             table = tomllib.loads(path.read_text())
-            return cls(name=path.stem, seed=table["seed"], shape=Shape(**table["shape"]), **table["training"])
+            training = table["training"]
+            weights = tuple(float(training["weights"][mark.name.lower()]) for mark in grammar.Mark)
+            shape = Shape(**table["shape"])
+            return cls(name=path.stem, seed=table["seed"], shape=shape, **training | {"weights": weights})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{path}: not a recipe: {error}", mend="see models/recipes/demo.toml") from error
 
@@ -114,17 +124,17 @@ class Encoder:
         self.words = words
         self._known: dict[str, list[int]] = {}
 
-    def story(self, text: str) -> list[int]:
+    def story(self, tale: list[Word]) -> list[Token]:
         """Tokens of a whole story, from the beginning-of-sequence token to the end-of-sequence token."""
-        out = [self.words.bos]
-        for word in text.split(" "):
+        out = [(self.words.bos, Mark.PLAIN)]
+        for word, mark in tale:
             if word not in self._known:
                 self._known[word] = self.words.encode(word)[1:]
-            out += self._known[word]
-        return [*out, self.words.eos]
+            out += [(token, mark) for token in self._known[word]]
+        return [*out, (self.words.eos, Mark.PLAIN)]
 
 
-def batches(recipe: Recipe, encoder: Encoder, first: int) -> Iterator[list[list[int]]]:
+def batches(recipe: Recipe, encoder: Encoder, first: int) -> Iterator[list[list[Token]]]:
     """The batches of steps ``first``, ``first + 1``, ... without end, the same wherever one starts.
 
     A pool of eight batches is sorted by length before it is cut, so that little is padding.
@@ -132,7 +142,8 @@ def batches(recipe: Recipe, encoder: Encoder, first: int) -> Iterator[list[list[
     for pool in range(first // _POOL, 1 << 62):
         seed = FIRST_STORY + pool * _POOL * recipe.batch
         draw = grammar.evenly if pool * _POOL < recipe.even_steps else grammar.by_favour
-        tales = sorted((encoder.story(tale) for tale in grammar.corpus(seed, _POOL * recipe.batch, draw)), key=len)
+        seeds = range(seed, seed + _POOL * recipe.batch)
+        tales = sorted((encoder.story(grammar.marked(each, draw)) for each in seeds), key=len)
         groups = [tales[i : i + recipe.batch] for i in range(0, len(tales), recipe.batch)]
         random.Random(pool).shuffle(groups)
         yield from groups[first % _POOL if pool == first // _POOL else 0 :]

@@ -29,6 +29,7 @@ from flexkit.models.gguf_file import F32, QUANTS, Draft, Quant
 from flexkit.models.shape import Shape, TensorSpec
 from flexkit.models.vocabulary import NORMAL, Vocabulary
 
+VERSION = 1  # of the bytes: raise it when the same options give another file
 CONTEXT = 1024
 SMALLEST, LARGEST = 500_000, 4_000_000_000
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
@@ -106,7 +107,7 @@ def _scale(spread: float) -> tuple[int, int]:
 
 
 def _bits(seed: int, name: str) -> np.random.Philox:
-    digest = hashlib.sha256(f"flexkit synth 1\n{seed}\n{name}".encode()).digest()
+    digest = hashlib.sha256(f"flexkit synth {VERSION}\n{seed}\n{name}".encode()).digest()
     return np.random.Philox(key=int.from_bytes(digest[:16], "little"))
 
 

@@ -18,45 +18,69 @@ from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
 from flexkit.events import Bus
 from flexkit.models import grammar, network
+from flexkit.models.grammar import Mark
 from flexkit.models.network import Weights
-from flexkit.models.recipe import Encoder, Recipe, batches
+from flexkit.models.recipe import Encoder, Recipe, Token, batches
 from flexkit.models.shape import Shape
 from flexkit.models.vocabulary import Vocabulary
 
 _SHARES = 8  # prompts are cut after 1/10, 2/10, ... 8/10 of a story in turn
-_NO_TARGET = -100
+_PADDING = -1
 _EVERY = 250
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What a trained model is worth. ``coherent``: share of greedy endings that make a story the parser accepts."""
+    """What a trained model is worth.
+
+    ``loss``: mean cross-entropy of a token. ``ties``: share of the tokens settled by the story so far (Mark.TIE) that
+    the model thinks likeliest. ``coherent``: share of greedy endings that make a story the parser accepts.
+    """
 
     loss: float
+    ties: float
     coherent: float
     stories: int
 
 
-def batch_loss(weights: Weights, shape: Shape, tales: list[list[int]]) -> Tensor:
-    """Mean cross-entropy of each next token, padding left out."""
+@dataclass(frozen=True)
+class Reading:
+    """What a model makes of every next token of a batch. Flat tensors: cross-entropy, whether it was the best, mark."""
+
+    losses: Tensor
+    hits: Tensor
+    marks: Tensor
+
+    def mean(self, by_mark: tuple[float, ...]) -> Tensor:
+        """Mean cross-entropy, each token counted as its mark says."""
+        counts = torch.tensor(by_mark)[self.marks]
+        return (self.losses * counts).sum() / counts.sum()
+
+
+def read(weights: Weights, shape: Shape, tales: list[list[Token]]) -> Reading:
+    """The stories read side by side, padding left out."""
     longest = max(map(len, tales))
-    inputs = torch.tensor([tale[:-1] + [0] * (longest - len(tale)) for tale in tales])
-    targets = torch.tensor([tale[1:] + [_NO_TARGET] * (longest - len(tale)) for tale in tales])
-    logits = network.forward(weights, shape, inputs)
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=_NO_TARGET)
+    padded = [tale + [(_PADDING, Mark.PLAIN)] * (longest - len(tale)) for tale in tales]
+    tokens, marks = torch.tensor(padded).unbind(-1)
+    targets = tokens[:, 1:].flatten()
+    real = targets != _PADDING
+    logits = network.forward(weights, shape, tokens[:, :-1].clamp(min=0)).flatten(0, 1)[real]
+    losses = F.cross_entropy(logits, targets[real], reduction="none")
+    return Reading(losses, logits.argmax(-1) == targets[real], marks[:, 1:].flatten()[real])
 
 
 def measure(weights: Weights, shape: Shape, words: Vocabulary, stories: int) -> Quality:
-    """Loss and share of coherent greedy endings over the stories of seeds 0 to ``stories``, never trained on."""
+    """Quality over the stories of seeds 0 to ``stories``, never trained on."""
     encoder = Encoder(words)
     with torch.no_grad():
-        loss = batch_loss(weights, shape, [encoder.story(tale) for tale in grammar.corpus(0, stories)]).item()
+        reading = read(weights, shape, [encoder.story(grammar.marked(seed)) for seed in range(stories)])
+    ties = float(reading.hits[reading.marks == Mark.TIE].double().mean())
     good = 0
     for seed in range(stories):
         prompt = words.encode(grammar.opening(seed, (seed % _SHARES + 1) / 10))
         ending = network.continue_greedily(weights, shape, prompt, shape.context - len(prompt), words.eos)
         good += grammar.judge(words.decode(prompt + ending)).complete
-    return Quality(loss, good / stories, stories)
+    return Quality(float(reading.losses.mean()), ties, good / stories, stories)
 
 
 def _optimisers(recipe: Recipe, weights: Weights) -> list[torch.optim.Optimizer]:
@@ -107,9 +131,9 @@ class Run:
         torch.save({**state, "optimisers": [each.state_dict() for each in self.optimisers]}, draft)
         draft.replace(self.checkpoint)
 
-    def _advance(self, tales: list[list[int]]) -> float:
+    def _advance(self, tales: list[list[Token]]) -> float:
         """One step; returns its loss."""
-        loss = batch_loss(self.weights, self.recipe.shape, tales)
+        loss = read(self.weights, self.recipe.shape, tales).mean(self.recipe.weights)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0)
         for optimiser in self.optimisers:

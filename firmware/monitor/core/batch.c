@@ -15,9 +15,10 @@ struct batch {
 	uint32_t first, next, count;
 };
 
+/* The NW may write the mailbox at any time: one access, of the whole word. */
 static uint64_t entry_once(const struct flex_mailbox *box, uint32_t i)
 {
-	return *(const volatile flex_u64 *)&box->page[i];
+	return __atomic_load_n(&box->page[i], __ATOMIC_RELAXED);
 }
 
 /* Arguments (mailbox, first, count) and all addresses. Nothing is changed when it refuses. */
@@ -113,6 +114,7 @@ static int donate_commit(struct flex_monitor *m, struct batch *b)
 		flex_page_give(m, FLEX_VERB_DONATE, flex_page_index(m, b->page[i]), FLEX_SLOT_NONE);
 	}
 	flex_count(m, FLEX_STAT_DONATED, b->next - b->first);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, b->next - b->first);
 	return FLEX_OK;
 }
 
@@ -218,7 +220,7 @@ int flex_recall(struct flex_monitor *m, struct flex_call *call)
 		for (; b.next < end; b.next++) {
 			result = recall_page(m, b.page[b.next]);
 			recalled += (result == FLEX_OK) ? 1U : 0U;
-			*(volatile flex_s32 *)&b.box->result[b.next] = result;
+			__atomic_store_n(&b.box->result[b.next], result, __ATOMIC_RELAXED);
 		}
 		if ((b.next < b.count) && m->ops->interrupt_pending()) {
 			rc = FLEX_E_INTERRUPTED;
@@ -226,6 +228,7 @@ int flex_recall(struct flex_monitor *m, struct flex_call *call)
 	}
 	m->ops->publish();
 	flex_count(m, FLEX_STAT_RECALLED, recalled);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)recalled);
 	call->ret[1] = b.next;
 	call->ret[2] = recalled;
 	return rc;

@@ -162,14 +162,12 @@ int flex_block_enter(struct flex_monitor *m, uint32_t index)
 		}
 	} while (!swap32(word, &old, old + 1U));
 
-	flex_count(m, FLEX_STAT_SECURE_PAGES, 1U);
 	return FLEX_OK;
 }
 
 void flex_block_leave(struct flex_monitor *m, uint32_t index)
 {
 	(void)__atomic_sub_fetch(&m->blocks[index / FLEX_BLOCK_PAGES], 1U, __ATOMIC_SEQ_CST);
-	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-1);
 }
 
 /* OPEN without secure pages => REGION, else FLEX_E_STATE. */
@@ -177,15 +175,10 @@ int flex_block_secure(struct flex_monitor *m, uint32_t block)
 {
 	uint32_t old = FLEX_BLOCK_OPEN << FLEX_BLOCK_STATE_SHIFT;
 
-	if (!swap32(&m->blocks[block], &old, FLEX_BLOCK_REGION << FLEX_BLOCK_STATE_SHIFT)) {
-		return FLEX_E_STATE;
-	}
-	flex_count(m, FLEX_STAT_SECURE_PAGES, FLEX_BLOCK_PAGES);
-	return FLEX_OK;
+	return swap32(&m->blocks[block], &old, FLEX_BLOCK_REGION << FLEX_BLOCK_STATE_SHIFT) ? FLEX_OK : FLEX_E_STATE;
 }
 
 void flex_block_open(struct flex_monitor *m, uint32_t block)
 {
 	__atomic_store_n(&m->blocks[block], FLEX_BLOCK_OPEN << FLEX_BLOCK_STATE_SHIFT, __ATOMIC_SEQ_CST);
-	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)FLEX_BLOCK_PAGES);
 }

@@ -112,6 +112,7 @@ static int blocks_secure(struct flex_monitor *m, uint64_t base, uint64_t size)
 		blocks_open(m, base, size);
 		return FLEX_E_TIMEOUT;
 	}
+	flex_count(m, FLEX_STAT_SECURE_PAGES, size >> FLEX_PAGE_SHIFT);
 	return FLEX_OK;
 }
 
@@ -184,6 +185,7 @@ int flex_region_release(struct flex_monitor *m, struct flex_call *call)
 	}
 	blocks_map(m, base, size);
 	blocks_open(m, base, size);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)(size >> FLEX_PAGE_SHIFT));
 	region_set(r, FLEX_REGION_FREE);
 	call->ret[1] = size;
 	return FLEX_OK;

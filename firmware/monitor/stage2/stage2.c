@@ -8,9 +8,13 @@
 
 #include <arch_helpers.h>
 #include <common/debug.h>
+#include <lib/cassert.h>
 #include <lib/utils_def.h>
 
 #include "stage2.h"
+
+/* A level-3 table holds DRAM alone, or none. */
+CASSERT(((FLEX_BOARD_DRAM_BASE | FLEX_BOARD_DRAM_SIZE) & (FLEX_BLOCK_SIZE - 1U)) == 0U, flex_dram_alignment);
 
 #define TABLE_ENTRIES	512U
 #define L1_ENTRIES	(2U * TABLE_ENTRIES)
@@ -56,6 +60,30 @@ void stage2_set(struct stage2_pass *pass, uint64_t address, uint64_t value)
 	}
 }
 
+/*
+ * The level-3 table of 2M of DRAM. There are so many of these entries that they are written here one after the other,
+ * without a call for each.
+ */
+static void fill_dram(struct stage2_pass *pass, uint64_t table, uint64_t base)
+{
+	uint32_t first = flex_page_index(&flex_monitor, base);
+	bool open = (flex_monitor.blocks[first / TABLE_ENTRIES] >> FLEX_BLOCK_STATE_SHIFT) == FLEX_BLOCK_OPEN;
+	volatile uint64_t *entry = at(table);
+	uint64_t value, differ = 0U;
+	unsigned int i;
+
+	for (i = 0U; i < TABLE_ENTRIES; i++) {
+		value = base + ((uint64_t)i << FLEX_PAGE_SHIFT);
+		value = (open || !flex_page_hidden(&flex_monitor, value)) ? (value | DESC_ATTRS | DESC_PAGE) : 0U;
+		if (pass->verify) {
+			differ |= entry[i] ^ value;
+		} else {
+			entry[i] = value;
+		}
+	}
+	pass->same = pass->same && (differ == 0U);
+}
+
 /* The descriptor for the address range that an entry of `level` covers, DESC_SPLIT, or 0 when nothing is there. */
 static uint64_t descriptor(unsigned int level, uint64_t base)
 {
@@ -69,8 +97,7 @@ static uint64_t descriptor(unsigned int level, uint64_t base)
 			continue;
 		}
 		if (level == 3U) {
-			return ((i == 0U) && flex_page_hidden(&flex_monitor, base)) ?
-			       0U : (base | DESC_ATTRS | DESC_PAGE);
+			return base | DESC_ATTRS | DESC_PAGE;
 		}
 		if ((i != 0U) && (base >= ranges[i].base) && (end <= range_end)) {
 			return base | DESC_ATTRS | DESC_BLOCK;
@@ -78,6 +105,11 @@ static uint64_t descriptor(unsigned int level, uint64_t base)
 		return DESC_SPLIT;
 	}
 	return 0U;
+}
+
+static bool in_dram(uint64_t base)
+{
+	return (base >= FLEX_BOARD_DRAM_BASE) && ((base - FLEX_BOARD_DRAM_BASE) < FLEX_BOARD_DRAM_SIZE);
 }
 
 static uint64_t new_table(struct stage2_pass *pass)
@@ -97,6 +129,10 @@ static void fill(struct stage2_pass *pass, uint64_t table, unsigned int entries,
 	uint64_t value, child;
 	unsigned int i;
 
+	if ((level == 3U) && in_dram(base)) {
+		fill_dram(pass, table, base);
+		return;
+	}
 	for (i = 0U; i < entries; i++) {
 		value = descriptor(level, base);
 		if (value == DESC_SPLIT) {

@@ -83,7 +83,8 @@ def test_a_board_that_does_not_come_up_is_diagnosed(site: Site, how: str, said: 
 def test_an_emulator_that_dies_in_use_is_noticed(site: Site) -> None:
     site.behave("dies-soon")
     limit = soon(20)
-    with open_board(site.instance, limit, Bus()) as session, pytest.raises(BoardLost):
+    said = "the emulator ended with status 0; last stage reached: agent"
+    with pytest.raises(BoardLost, match=said), open_board(site.instance, limit, Bus()) as session:
         ping_for_ever(session, limit)
     assert limit.remaining > 5
 

@@ -22,6 +22,7 @@ from flexkit.link.transport import Sink, Transport
 _TAIL_LINES = 12
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
+_LAST_STAGE = "last stage reached"
 
 
 class Console:
@@ -87,30 +88,36 @@ class Console:
         passes: a silent board is lost, and where it fell silent is the diagnosis."""
         with self._changed:
             while name not in self._reached:
-                why = self._alive() or (self._why_gone() if self._gone else "")
+                why = self._alive() or self.why_gone()
                 if why:
                     raise self.lost(why)
                 if deadline.expired:
                     raise self.lost(f"{name!r} was not reached within {deadline.seconds:g} s")
                 self._changed.wait(min(_POLL_SECONDS, max(deadline.remaining, 0.01)))
 
-    def _why_gone(self) -> str:
-        """Its console is closed: what ended it may show a moment later."""
-        limit = Deadline(_GRACE_SECONDS, "the end of the board")
-        while not limit.expired:
-            if why := self._alive():
-                return why
-            self._changed.wait(_POLL_SECONDS)
-        return "its console is closed"
+    def why_gone(self) -> str:
+        """Empty while it is read, else what ended it, which may show a moment later."""
+        with self._changed:
+            limit = Deadline(_GRACE_SECONDS, "the end of the board")
+            while self._gone and not limit.expired:
+                if why := self._alive():
+                    return why
+                self._changed.wait(_POLL_SECONDS)
+            return "its console is closed" if self._gone else ""
 
     def lost(self, why: str) -> BoardLost:
         """The error for a board that is gone, with what was seen of it last."""
         seen = self._reached[-1] if self._reached else "none (no power, no boot ROM, or the wrong port)"
         tail = "\n".join(f"  | {line}" for line in self._tail)
         return BoardLost(
-            f"{self.name}: {why}; last stage reached: {seen}" + (f"\n{tail}" if tail else ""),
+            f"{self.name}: {why}; {_LAST_STAGE}: {seen}" + (f"\n{tail}" if tail else ""),
             mend=f"the whole console is in {self.log}",
         )
+
+    @staticmethod
+    def explains(error: BoardLost) -> bool:
+        """Whether an error came from ``lost`` already."""
+        return _LAST_STAGE in error.message
 
     def _feed(self, chunk: bytes) -> None:
         with self._changed:

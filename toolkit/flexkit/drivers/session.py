@@ -64,7 +64,7 @@ class Session:
         self.power = power
         self.via: Via = via
         self.client: Client
-        self.console: Console
+        self._console: Console | None = None
         self.identity: Identity
         self.ssh: Ssh | None = None
         self.boot_seconds = 0.0
@@ -76,6 +76,13 @@ class Session:
     def board(self) -> Board:
         return self.instance.type
 
+    @property
+    def console(self) -> Console:
+        """The serial console, read since ``connect``; its log and tail stay after ``disconnect``."""
+        if self._console is None:
+            raise BoardLost(f"{self.instance.name} has not been reached")
+        return self._console
+
     def connect(self, deadline: Deadline) -> None:
         """Power on if needed, wait for the agent, check who it is, open the way that was asked for.
 
@@ -86,7 +93,7 @@ class Session:
         if fresh:
             self.power.on(deadline)
         boot = deadline.within(self.board.timeouts.boot, f"boot {self.instance.name}")
-        self.console = Console(
+        self._console = Console(
             self.power.console(), self.board.boot.stages, _new_log(self.instance.name), self.power.why_dead
         )
         self._stack.callback(self.console.close)
@@ -138,6 +145,15 @@ class Session:
         if known is None or known.size != size:
             self.put_file(local, path, deadline)
         return path
+
+    def explain(self, error: BoardLost) -> BoardLost:
+        """The same loss with what the emulator and the console know of it."""
+        if self._console is None or self._console.explains(error):
+            return error
+        why = self._console.why_gone() or self.power.why_dead()
+        if not why and self._console.boots > 1:
+            why = "the board started again by itself"
+        return self._console.lost(why or error.message)
 
     def _ask(self, question: Callable[[], T]) -> T:
         """What the agent fails to answer while the board itself is gone is said as what it is."""
@@ -275,6 +291,8 @@ def open_board(
             with bus.step(f"{'boot' if state is None else 'reach'} {instance.name}", f"{flavour}, {via}"):
                 session.connect(deadline)
             yield session
+        except BoardLost as error:
+            raise session.explain(error) from error
         finally:
             session.disconnect()
             if state is None:

@@ -1,0 +1,144 @@
+"""SSH against a server in this process: the pinned key counts, the user's own configuration does not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from flexkit.deadline import Deadline
+from flexkit.drivers.qemu import free_port
+from flexkit.drivers.ssh import Ssh, lab_key
+from flexkit.errors import BoardLost, TimedOut
+
+
+class Files(paramiko.SFTPServerInterface):
+    """The part of SFTP that a put and a get use."""
+
+    def open(self, path: str, flags: int, attr: paramiko.SFTPAttributes) -> paramiko.SFTPHandle | int:
+        try:
+            descriptor = os.open(path, flags, 0o644)
+        except OSError as error:
+            return paramiko.SFTPServer.convert_errno(error.errno or 0)
+        handle = paramiko.SFTPHandle(flags)
+        stream = os.fdopen(descriptor, "r+b" if flags & os.O_RDWR else "wb" if flags & os.O_WRONLY else "rb")
+        handle.readfile = handle.writefile = stream
+        return handle
+
+    def stat(self, path: str) -> paramiko.SFTPAttributes:
+        return paramiko.SFTPAttributes.from_stat(os.stat(path))  # noqa: PTH116
+
+
+class Server(paramiko.ServerInterface):
+    """Lets the lab's key in, nobody else; runs commands on this machine."""
+
+    def __init__(self, accepted: str) -> None:
+        self.accepted = accepted.split()[1]
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        good = username == "root" and key.get_base64() == self.accepted
+        return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        def work() -> None:
+            done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+            channel.sendall(done.stdout)
+            channel.sendall_stderr(done.stderr)
+            channel.send_exit_status(done.returncode)
+            channel.close()
+
+        threading.Thread(target=work, daemon=True).start()
+        return True
+
+
+class Board:
+    def __init__(self) -> None:
+        self.ed25519 = paramiko.Ed25519Key.from_private_key_file(str(lab_key()[0]))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        self.line = f"ssh-ed25519 {self.ed25519.get_base64()} board"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            transport = paramiko.Transport(connection)
+            transport.add_server_key(self.ed25519)
+            transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
+            try:
+                transport.start_server(server=Server(lab_key()[1]))
+            except (paramiko.SSHException, EOFError):
+                transport.close()
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    monkeypatch.setenv("FLEXKIT_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    made = Board()
+    yield made
+    made.listener.shutdown(socket.SHUT_RDWR)
+    made.listener.close()
+
+
+def soon(seconds: float = 20.0) -> Deadline:
+    return Deadline(seconds, "ssh")
+
+
+def test_the_lab_key_is_made_once_and_for_its_owner_only(board: Board) -> None:
+    private, public = lab_key()
+    assert lab_key() == (private, public)
+    assert private.stat().st_mode & 0o077 == 0
+    assert public.startswith("ssh-ed25519 ")
+
+
+def test_commands_and_files(board: Board, tmp_path: Path) -> None:
+    ssh = Ssh("127.0.0.1", board.port, board.line, soon())
+    assert ssh.run("echo out; echo err >&2; exit 4", soon()) == (4, "out\nerr\n")
+    data = os.urandom(100_000)
+    (tmp_path / "here").write_bytes(data)
+    steps: list[tuple[int, int]] = []
+    ssh.put(tmp_path / "here", str(tmp_path / "deep" / "there"), soon(), lambda *step: steps.append(step))
+    assert (tmp_path / "deep" / "there").read_bytes() == data
+    assert steps[-1] == (100_000, 100_000)
+    assert ssh.get(str(tmp_path / "deep" / "there"), soon()) == data
+    with pytest.raises(TimedOut, match="'sleep 5' had not ended"):
+        ssh.run("sleep 5", soon(0.3))
+    ssh.close()
+
+
+def test_another_host_key_than_the_pinned_one_is_refused(board: Board, tmp_path: Path) -> None:
+    other = paramiko.Ed25519Key(data=bytes(board.ed25519.asbytes()[:-1]) + b"\x01")
+    with pytest.raises(BoardLost, match="no connection"):
+        Ssh("127.0.0.1", board.port, f"ssh-ed25519 {other.get_base64()}", soon())
+
+
+def test_the_users_own_configuration_plays_no_part(board: Board, tmp_path: Path) -> None:
+    folder = tmp_path / "home" / ".ssh"
+    folder.mkdir(parents=True)
+    (folder / "config").write_text("Host *\n  Port 1\n  User nobody\n  ProxyCommand false\n")
+    other = paramiko.RSAKey.generate(2048).get_base64()
+    (folder / "known_hosts").write_text(f"[127.0.0.1]:{board.port} ssh-rsa {other}\n")
+    ssh = Ssh("127.0.0.1", board.port, board.line, soon())
+    assert ssh.run("true", soon())[0] == 0
+    ssh.close()
+
+
+def test_nobody_listening_is_a_lost_board(board: Board) -> None:
+    with pytest.raises(BoardLost, match="no connection"):
+        Ssh("127.0.0.1", free_port(), board.line, soon(3))

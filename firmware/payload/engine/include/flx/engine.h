@@ -7,9 +7,9 @@
  *
  * Determinism. Tokens and logits are the same to the bit for any number of threads, any order of tiles, any batch,
  * any FLX_CAP_* and on any machine: Q8_0 matrices and attention are summed in integers, exactly; every float sum has
- * one fixed order of its own, and nothing is contracted. The floating-point environment must be IEEE default (FPCR = 0: round to nearest, no
- * flush to zero) on every thread that enters. Only the payload bits of a NaN may differ between machines, and a NaN
- * is never the chosen token.
+ * one fixed order of its own, and nothing is contracted. The floating-point environment must be IEEE default (FPCR = 0:
+ * round to nearest, no flush to zero) on every thread that enters. Only the payload bits of a NaN may differ between
+ * machines, and a NaN is never the chosen token.
  *
  * Stack: at most FLX_STACK_BYTES below the caller in any function here, tile functions included.
  * Locks: none. A model is read-only after flx_model_load and may serve several states at once; a state is used by one

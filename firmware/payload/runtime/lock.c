@@ -47,6 +47,7 @@ bool rt_team_help(struct rt_team *team)
 		if (!__atomic_compare_exchange_n(&team->word, &word, word + 1, false, __ATOMIC_ACQ_REL,
 						 __ATOMIC_ACQUIRE))
 			continue;
+		rt_context_sync(); /* the tile's pages may have been mapped a moment ago, by the leader's core */
 		fn(arg, (uint32_t)(word & TEAM_MASK));
 		__atomic_fetch_add(&team->done, 1, __ATOMIC_RELEASE);
 		return true;
@@ -70,7 +71,7 @@ static void team_wait(struct rt_team *team, uint32_t tiles)
 
 void rt_team_run(struct rt_team *team, void (*fn)(void *arg, uint32_t tile), void *arg, uint32_t tiles)
 {
-	uint64_t sequence = (team->word >> TEAM_SEQUENCE_SHIFT) + 1;
+	uint64_t sequence = (__atomic_load_n(&team->word, __ATOMIC_RELAXED) >> TEAM_SEQUENCE_SHIFT) + 1;
 
 	if (tiles > TEAM_MASK)
 		rt_panic("too many tiles");

@@ -112,8 +112,12 @@ static __attribute__((noreturn)) void start(uint64_t op, const uint64_t arg[5])
 {
 	struct rt_thread *thread = thread_take();
 
-	if (!thread)
+	if (!thread) {
+		/* Threads that hang never end: the way out of having no other is the rehearsed one. */
+		if (op == FLEX_OP_DRILL && arg[0] == FLEX_DRILL_PANIC)
+			rt_panic("restart asked for, no thread free");
 		leave_error(FLEX_E_EXHAUSTED);
+	}
 	memset(thread, 0, offsetof(struct rt_thread, word));
 	memset(&thread->call, 0, offsetof(struct rt_call, list));
 	thread->call.op = op;

@@ -141,6 +141,8 @@ static void map_slots(uint64_t first, uint64_t count)
 		map_batch(first + done, batch);
 		done += batch - 1;
 	}
+	/* What was right already may have been made so by another core, just now. */
+	rt_window_sync();
 }
 
 int64_t srv_pin(uint64_t first, uint64_t count, uint64_t *hole)

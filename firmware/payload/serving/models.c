@@ -157,25 +157,34 @@ static bool region_valid(uint64_t base, uint64_t size, uint64_t bytes)
 	       size <= FLEX_BOARD_DRAM_SIZE && base - FLEX_BOARD_DRAM_BASE <= FLEX_BOARD_DRAM_SIZE - size;
 }
 
+/* STARTING keeps everybody else out while the region is taken over. */
+static bool region_begin(struct srv_model *model, uint64_t base, uint64_t size)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+	bool begun = model->users == 1 && model->region.count == 0 && region_valid(base, size, model->bytes) &&
+		     model_move(model, MODEL_EV_START);
+
+	rt_unlock(&srv_tables, mask);
+	return begun;
+}
+
 /* MODEL_REGION(model, base, size): before anything is claimed for it. */
 void srv_model_region(struct rt_call *call)
 {
-	uint64_t base = call->arg[1], size = call->arg[2], mask;
+	uint64_t base = call->arg[1], size = call->arg[2];
 	struct srv_model *model = srv_model_get(call->arg[0], SRV_IN(MODEL_OPEN), &call->status);
-	bool alone;
 
 	if (!model)
 		return;
-	mask = rt_lock(&srv_tables);
-	alone = model->users == 1 && model->region.count == 0 && region_valid(base, size, model->bytes);
-	if (alone)
-		model->region = (struct srv_range){ base, size };
-	rt_unlock(&srv_tables, mask);
-	call->status = alone ? rt_smc(FLEX_MON_REGION_USE, base, size, 1).status : FLEX_E_INVAL;
-	if (call->status == FLEX_OK)
-		model->image = rt_region_map(base, size);
-	else if (alone)
-		model->region = (struct srv_range){ 0, 0 };
+	call->status = FLEX_E_INVAL;
+	if (region_begin(model, base, size)) {
+		call->status = rt_smc(FLEX_MON_REGION_USE, base, size, 1).status;
+		if (call->status == FLEX_OK) {
+			model->region = (struct srv_range){ base, size };
+			model->image = rt_region_map(base, size);
+		}
+		model_moves(model, MODEL_EV_REFUSED);
+	}
 	srv_model_put(model);
 }
 
@@ -331,8 +340,7 @@ void srv_model_close(struct rt_call *call)
 	}
 	if (model->region.count)
 		region_give(model);
-	else
-		srv_drop(&model->slots, false);
+	srv_drop(&model->slots, false);
 	heap_give(model);
 	mask = rt_lock(&srv_tables);
 	srv_space_give(&srv_slots, &model->slots);

@@ -169,6 +169,39 @@ static void model_in_use_is_not_closed(void)
 	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, model, 0, 0, 0).status, FLEX_E_STATE);
 }
 
+static void pages_claimed_before_a_region_are_given_back(void)
+{
+	uint64_t model = open_model();
+	struct rt_call call;
+
+	give_slot(model_first + 2);
+	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
+	call = fake_call(FLEX_OP_MODEL_REGION, model, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0);
+	EQUAL(call.status, FLEX_TOS_DONE);
+	EQUAL(fake_call(FLEX_OP_CLAIM, 0, 1, model_first, 0).status, FLEX_E_INVAL);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, model, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_E_INVAL);
+	EQUAL(fake_release(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_E_PINNED);
+	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, model, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(rt_slot_words()[model_first + 2] >> FLEX_SLOT_STATE_SHIFT, FLEX_SLOT_EMPTY);
+	EQUAL(fake_release(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
+}
+
+static void model_in_a_region_asks_for_nothing(void)
+{
+	uint64_t model = open_model(), session;
+
+	for (uint64_t i = 0; i < fake_model_pages(&shape); i++)
+		load_page(512 + i, i);
+	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, model, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_TOS_DONE);
+	EQUAL(fake_call(FLEX_OP_MODEL_START, model, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(yields[FLEX_YIELD_NEED], 0);
+	session = open_session(model);
+	set_prompt(session, "hello");
+	EQUAL(fake_call(FLEX_OP_GENERATE, session, 5, 4, 0).status, FLEX_TOS_DONE);
+	EQUAL(yields[FLEX_YIELD_TOKEN], 4);
+}
+
 static void foreign_file_is_refused_with_a_reason(void)
 {
 	struct rt_call call = fake_call(FLEX_OP_MODEL_OPEN, 3 * FLEX_PAGE_SIZE, 0, 0, 0);
@@ -336,6 +369,8 @@ int main(void)
 		TEST(bad_arguments_are_refused),
 		TEST(bad_arguments_of_a_session_are_refused),
 		TEST(model_in_use_is_not_closed),
+		TEST(pages_claimed_before_a_region_are_given_back),
+		TEST(model_in_a_region_asks_for_nothing),
 		TEST(foreign_file_is_refused_with_a_reason),
 		TEST(generation_survives_recall_of_everything_unpinned),
 		TEST(end_of_sequence_ends_unless_ignored),

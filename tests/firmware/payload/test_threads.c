@@ -194,6 +194,20 @@ static void threads_run_out(void)
 	EQUAL(left.x0, FLEX_E_EXHAUSTED);
 }
 
+static void panic_drill_needs_no_thread(void)
+{
+	jmp_buf here;
+
+	for (unsigned int i = 0; i < FLEX_BOARD_PAYLOAD_THREADS; i++)
+		begin();
+	fake_panic_expected = &here;
+	if (!setjmp(here)) {
+		enter(FLEX_TOS_START, FLEX_OP_DRILL, FLEX_DRILL_PANIC);
+		CHECK(!"reached");
+	}
+	EQUAL(strcmp(fake_panic_message, "restart asked for, no thread free"), 0);
+}
+
 static void ids_that_never_were_are_refused(void)
 {
 	static const struct {
@@ -292,6 +306,7 @@ int main(void)
 		TEST(yield_carries_values_out_and_the_answer_in),
 		TEST(done_frees_the_thread_for_a_new_operation),
 		TEST(threads_run_out),
+		TEST(panic_drill_needs_no_thread),
 		TEST(ids_that_never_were_are_refused),
 		TEST(threads_of_a_dead_epoch_are_refused),
 		TEST(every_tile_runs_once),

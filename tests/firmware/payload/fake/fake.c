@@ -129,14 +129,14 @@ uint64_t fake_address(uint64_t index)
 	return FLEX_BOARD_DRAM_BASE + index * FLEX_PAGE_SIZE;
 }
 
-/* What a walk puts into the TLB: only where there was nothing. */
-static void walk(uint64_t slot)
+/* What a walk that finds `page` puts into the TLB: only where there was nothing. */
+static void walk(uint64_t slot, uint64_t page)
 {
-	if (tlb[slot] || !table[slot])
+	if (tlb[slot])
 		return;
 	CHECK(mmap(window + slot * FLEX_PAGE_SIZE, FLEX_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		   dram_file, (off_t)(index_of(table[slot]) * FLEX_PAGE_SIZE)) != MAP_FAILED);
-	tlb[slot] = table[slot];
+		   dram_file, (off_t)(index_of(page) * FLEX_PAGE_SIZE)) != MAP_FAILED);
+	tlb[slot] = page;
 }
 
 void *rt_slot_address(uint64_t slot)
@@ -153,14 +153,9 @@ void rt_window_set(uint64_t slot, uint64_t page)
 {
 	CHECK(fake_masked); /* under the window's lock */
 	CHECK(page == 0 || table[slot] == 0);
-	/* The entry is seen at once by who looks at the table, so the walk must come first here. */
-	if (page) {
-		uint64_t was = table[slot];
-
-		table[slot] = page;
-		walk(slot);
-		table[slot] = was;
-	}
+	/* Whoever sees the entry may go through it at once. */
+	if (page)
+		walk(slot, page);
 	__atomic_store_n(&table[slot], page, __ATOMIC_RELEASE);
 }
 
@@ -171,6 +166,9 @@ void rt_window_invalidate(uint64_t slot)
 
 void rt_window_sync(void)
 {
+	/* Only who holds the window's lock has asked for anything. */
+	if (!fake_masked)
+		return;
 	for (uint64_t slot = 0; slot < FLEX_BOARD_SLOTS; slot++) {
 		if (!invalidating[slot])
 			continue;
@@ -300,6 +298,23 @@ int64_t fake_donate(unsigned int core, uint64_t index)
 int64_t fake_recall(unsigned int core, uint64_t index)
 {
 	return nw_batch(core, FLEX_MON_RECALL, index);
+}
+
+static int64_t nw_region(uint32_t fid, uint64_t base, uint64_t size)
+{
+	struct flex_call call = { .fid = fid, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
+
+	return flex_dispatch(&monitor, &call);
+}
+
+int64_t fake_secure(uint64_t base, uint64_t size)
+{
+	return nw_region(FLEX_MON_REGION_SECURE, base, size);
+}
+
+int64_t fake_release(uint64_t base, uint64_t size)
+{
+	return nw_region(FLEX_MON_REGION_RELEASE, base, size);
 }
 
 struct rt_call fake_call(uint64_t op, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)

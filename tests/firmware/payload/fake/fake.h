@@ -57,6 +57,10 @@ extern unsigned int fake_slow_scrub;
 int64_t fake_donate(unsigned int core, uint64_t index);
 int64_t fake_recall(unsigned int core, uint64_t index);
 
+/* FLEX_MON_REGION_SECURE and _RELEASE, to their end. */
+int64_t fake_secure(uint64_t base, uint64_t size);
+int64_t fake_release(uint64_t base, uint64_t size);
+
 /* One operation on a secure thread, to its end. */
 struct rt_call fake_call(uint64_t op, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4);
 

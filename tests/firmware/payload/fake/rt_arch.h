@@ -43,6 +43,10 @@ static inline void rt_relax(void)
 {
 }
 
+static inline void rt_context_sync(void)
+{
+}
+
 static inline int rt_has_dotprod(void)
 {
 	return 0;

@@ -60,6 +60,15 @@ static inline int rt_has_dotprod(void)
 	return (RT_READ(id_aa64isar0_el1) >> 44 & 0xf) != 0;
 }
 
+/*
+ * Forgets what this core began out of order. A page that another core has just mapped may fault here once more without
+ * it, however the news came: translation is not ordered with loads.
+ */
+static inline void rt_context_sync(void)
+{
+	__asm__ volatile("isb" ::: "memory");
+}
+
 /* Completes earlier changes of translation tables, for the walkers of every core. */
 static inline void rt_tables_sync(void)
 {

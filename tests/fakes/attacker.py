@@ -10,6 +10,8 @@ from flexkit.deadline import Deadline
 from flexkit.link.client import Client
 
 _DEFINE = re.compile(r"^#define (FLEX_\w+) \(?([^/\n]*?)\)?\s*(?:/\*.*)?$", re.MULTILINE)
+PATTERN = 0xC0FFEE0000000000
+"""What secret pages are filled with; the number of the word is added."""
 _DEBUGFS = "/sys/kernel/debug/flexattack"
 
 

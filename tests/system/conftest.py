@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from attacker import Attacker
+from attacker import PATTERN, Attacker, abi
 
 from flexkit import boards, build, models
 from flexkit.boards.schema import Instance
@@ -22,9 +22,6 @@ from flexkit.link.client import InferRequest, InferResult
 BOARD = "qemu-virt"
 BUILD_SECONDS = 3600.0
 OPEN_SECONDS = 240.0
-EDU = ("-device", "edu,dma_mask=0xffffffffffffffff")
-"""A device that copies to and from any address on command: the attacker's DMA."""
-
 OpenBoard = Callable[..., AbstractContextManager[Session]]
 
 
@@ -75,8 +72,8 @@ def open_session(instance: Instance, manifests: dict[str, Manifest]) -> OpenBoar
 
 @pytest.fixture(scope="module")
 def board(open_session: OpenBoard) -> Iterator[Session]:
-    """One boot for each test module, with the attacker's DMA device."""
-    with open_session(extra=EDU) as session:
+    """One boot for each test module."""
+    with open_session() as session:
         yield session
 
 
@@ -85,6 +82,19 @@ def attacker(board: Session) -> Iterator[Attacker]:
     attacker = Attacker(board.client)
     yield attacker
     attacker.run("free")
+
+
+@pytest.fixture
+def secured(board: Session, attacker: Attacker) -> Iterator[list[int]]:
+    """Four pages of the attacker's own, filled and donated; taken back at the end."""
+    numbers = abi()
+    board.client.protect(True, Deadline(30, "protect"))
+    pages = attacker.own_pages(4)
+    attacker.run(f"fill {PATTERN:#x}")
+    donated = attacker.batch(numbers["FLEX_MON_DONATE"], 0, 4)
+    assert (donated["x0"], donated["x1"]) == (0, 4)
+    yield pages
+    assert attacker.batch(numbers["FLEX_MON_RECALL"], 0, 4)["x0"] == 0
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,15 @@
-"""I1, I2: a page that is secure can be neither read nor written by the kernel or by DMA, and comes back empty.
+"""I1, I2: a page that is secure can be neither read nor written by the kernel, and comes back empty.
 
 Every attack has its control: the same access to the same page while it is the normal world's works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from attacker import Attacker, abi
+from attacker import PATTERN, Attacker, abi
 
 from flexkit import engine
 from flexkit.deadline import Deadline
@@ -18,20 +18,7 @@ from flexkit.link.client import InferResult
 
 ABI = abi()
 EFAULT = -14
-PATTERN = 0xC0FFEE0000000000
 CORES = (0, 1)
-
-
-@pytest.fixture
-def secured(board: Session, attacker: Attacker) -> Iterator[list[int]]:
-    """Four pages of the attacker's own, filled and donated; taken back at the end."""
-    board.client.protect(True, Deadline(30, "protect"))
-    pages = attacker.own_pages(4)
-    attacker.run(f"fill {PATTERN:#x}")
-    donated = attacker.batch(ABI["FLEX_MON_DONATE"], 0, 4)
-    assert (donated["x0"], donated["x1"]) == (0, 4)
-    yield pages
-    assert attacker.batch(ABI["FLEX_MON_RECALL"], 0, 4)["x0"] == 0
 
 
 def test_control_a_normal_page_is_read_and_written_on_both_cores(board: Session, attacker: Attacker) -> None:
@@ -82,38 +69,6 @@ def test_weights_in_use_survive_an_attack_on_every_page(
         core = number % 2
         assert attacker.run(f"access w {page:#x} {core} 0xdead")["ret"] == EFAULT
         assert attacker.run(f"access r {page:#x} {core}")["ret"] == EFAULT
-    assert tuple(token.id for token in infer().tokens) == expected.tokens
-
-
-def test_dma_moves_between_normal_pages(board: Session, attacker: Attacker) -> None:
-    """The control of the next two tests: the device works, also under protection."""
-    board.client.protect(True, Deadline(30, "protect"))
-    first, second = attacker.own_pages(2)
-    attacker.run(f"access w {first:#x} 0 {PATTERN:#x}")
-    attacker.run(f"dma in {first:#x} 64")
-    attacker.run(f"dma out {second:#x} 64")
-    assert attacker.run(f"access r {second:#x} 0")["value"] == PATTERN
-
-
-def test_dma_cannot_read_a_secure_page(attacker: Attacker, secured: list[int]) -> None:
-    clean = attacker.own_pages(1)[0]
-    attacker.run(f"dma in {clean:#x} 64")
-    attacker.run(f"dma in {secured[0]:#x} 64")
-    spare = attacker.run("list")["page4"]
-    attacker.run(f"dma out {spare:#x} 64")
-    assert attacker.run(f"access r {spare:#x} 0")["value"] == 0
-
-
-def test_dma_cannot_write_weights(
-    board: Session, attacker: Attacker, infer: Callable[..., InferResult], demo: Path, story: str
-) -> None:
-    expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
-    infer()
-    source = attacker.own_pages(1)[0]
-    attacker.run(f"fill {PATTERN:#x}")
-    attacker.run(f"dma in {source:#x} 4096")
-    for page in attacker.driver_pages()[::61]:
-        attacker.run(f"dma out {page:#x} 4096")
     assert tuple(token.id for token in infer().tokens) == expected.tokens
 
 

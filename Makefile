@@ -5,12 +5,13 @@ BOARD ?= qemu-virt
 REPORT := reports/tests
 PYTEST := $(PYTHON) -m pytest --html=$(REPORT)/index.html --self-contained-html --junitxml=$(REPORT)/junit.xml
 
-.PHONY: help setup build bench test lint nightly clean
+.PHONY: help setup build bench test lint oracle nightly clean
 help:
 	@echo 'make setup    install what is missing on this machine, and flexkit into .venv'
 	@echo 'make bench    build, flash the emulated board, measure: reports/latest/index.html'
 	@echo 'make test     everything that CI runs: reports/tests/index.html'
 	@echo 'make lint     ruff, mypy, C layout'
+	@echo 'make oracle   the engine against llama.cpp (compiles it: ten minutes)'
 	@echo 'make nightly  soaks, long fuzzing, the oracle'
 	@echo 'make clean    remove what this checkout made (the cache: flexkit cache prune)'
 
@@ -33,9 +34,16 @@ test: setup
 lint: setup
 	$(PYTHON) -m pytest -q tests/unit/project/test_lint.py
 
-nightly: setup
+oracle-setup: setup
+	toolkit/flexkit/setup.sh --packages g++
+	PIP_CONSTRAINT=toolkit/constraints.txt .venv/bin/pip install -q -e '.[oracle]'
+
+oracle: oracle-setup
+	$(PYTHON) -m pytest tests/oracle
+
+nightly: oracle-setup
 	@mkdir -p $(REPORT)
-	FLEXKIT_NIGHTLY=1 $(PYTEST) tests
+	FLEXKIT_NIGHTLY=1 $(PYTEST) tests/unit tests/firmware tests/system tests/oracle
 
 clean:
 	rm -rf build dist reports/latest reports/tests .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,7 @@
 #
 #   setup.sh              all of it
 #   setup.sh --missing    print the Debian packages that are missing, one a line (flexkit doctor)
-#   setup.sh --packages   install those, nothing else (flexkit doctor --fix)
+#   setup.sh --packages [NAME…]   install those, and more by name, nothing else (flexkit doctor --fix)
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -123,9 +123,9 @@ case ${1:-} in
     missing_packages "${packages[@]}"
     has_emulator || printf '%s\n' "${emulator[@]}"
     exit 0 ;;
-  --packages) install_packages; exit 0 ;;
+  --packages) packages+=("${@:2}"); install_packages; exit 0 ;;
   '') ;;
-  *) printf 'usage: setup.sh [--missing | --packages]\n' >&2; exit 2 ;;
+  *) printf 'usage: setup.sh [--missing | --packages [NAME...]]\n' >&2; exit 2 ;;
 esac
 
 if is_done; then link_program; exit 0; fi

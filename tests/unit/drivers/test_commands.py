@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fake_site import BUILD, Site
 from flexkit import paths
 from flexkit.cli.main import run
 from flexkit.drivers import lock, qemu, session
+from flexkit.models import inspect
 
 DEMO = paths.project() / "models/demo.gguf"
 STORY = "Once upon a time"
@@ -167,3 +169,11 @@ def test_each_failure_has_its_exit_code(stock: Site, capfd: pytest.CaptureFixtur
 def test_modes_that_this_board_cannot_are_one_clear_error(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["infer", "-m", "demo", "-p", STORY, "-n", "2"]) == 1
     assert "/dev/flexserve" in capfd.readouterr().err
+
+
+def test_a_model_larger_than_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+    info = replace(inspect.check(DEMO), size=300 << 20)
+    monkeypatch.setattr(inspect, "check", lambda _: info)
+    words = ["infer", "-m", "demo", "-p", STORY, "-n", "2", "--mode"]
+    assert run([*words, "strawman"]) == 2, "the contiguous region has 256 MiB"
+    assert run([*words, "flexserve"]) == 1, "1 GiB of slots would hold it; this board has no driver"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from flexkit import boards
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, open_board, qemu
 from flexkit.drivers.session import mismatches, power_off, power_on
-from flexkit.errors import BoardLost, Busy, FlashError, MissingTool
+from flexkit.errors import BoardLost, Busy, FlashError, MissingTool, TimedOut
 from flexkit.events import Bus
 from flexkit.flash import Deployment, Ledger
 from flexkit.link.client import Identity
@@ -75,7 +76,16 @@ def test_an_error_in_the_block_ends_the_board_too(site: Site) -> None:
 )
 def test_a_board_that_does_not_come_up_is_diagnosed(site: Site, how: str, said: str) -> None:
     site.behave(how)
-    with pytest.raises(BoardLost, match=said), open_board(site.instance, soon(3), Bus()):
+    impatient = replace(site.instance.type, timeouts=replace(site.instance.type.timeouts, boot=2.0))
+    instance = replace(site.instance, type=impatient)
+    with pytest.raises(BoardLost, match=said), open_board(instance, soon(), Bus()):
+        pytest.fail("it cannot have come up")
+    assert emulators() == set()
+
+
+def test_a_caller_with_less_time_than_a_boot_takes_is_told_of_his_own_deadline(site: Site) -> None:
+    site.behave("stuck-in-bl2")
+    with pytest.raises(TimedOut, match="last stage reached: bl2"), open_board(site.instance, soon(2), Bus()):
         pytest.fail("it cannot have come up")
     assert emulators() == set()
 

@@ -37,6 +37,16 @@ def _context_for(prompt: str, tokens: int, model: inspect.ModelInfo) -> int:
     return min(count + tokens, model.shape.context)
 
 
+def _check_size(board: boards.Board, mode: str, model: inspect.ModelInfo) -> None:
+    """Raises BadInput for a model that cannot be in this board's memory in this mode, whatever else is there."""
+    limits = {"flexserve": board.monitor.slots * 4096, "strawman": board.memory.cma_bytes}
+    limit = min(limits.get(mode, board.memory.dram_size), board.memory.dram_size)
+    if model.size > limit:
+        raise BadInput(
+            f"{model.label} has {model.size >> 20} MiB; {board.name} holds at most {limit >> 20} MiB in mode {mode}"
+        )
+
+
 def _stream(token: Token) -> None:
     sys.stdout.buffer.write(token.text)
     sys.stdout.buffer.flush()
@@ -100,6 +110,7 @@ def infer(
         raise BadInput(f"--temp {temp:g}: this build samples greedily only", mend="leave --temp at 0")
     instance = boards.resolve(board, lab)
     info = inspect.check(catalogue.find(model, bus(), deadline))
+    _check_size(instance.type, mode, info)
     context = _context_for(prompt, tokens, info)
     with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via) as session:
         request = InferRequest(

@@ -92,7 +92,7 @@ class Console:
                 if why:
                     raise self.lost(why)
                 if deadline.expired:
-                    raise self.lost(f"{name!r} was not reached within {deadline.seconds:g} s")
+                    raise self.lost(f"{name!r} was not reached within {deadline.seconds:.3g} s")
                 self._changed.wait(min(_POLL_SECONDS, max(deadline.remaining, 0.01)))
 
     def why_gone(self) -> str:

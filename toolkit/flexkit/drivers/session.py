@@ -86,8 +86,17 @@ class Session:
     def connect(self, deadline: Deadline) -> None:
         """Power on if needed, wait for the agent, check who it is, open the way that was asked for.
 
-        Raises BoardLost with the last stage reached, FlashError when the parts are not the ones that were flashed.
+        Raises BoardLost with the last stage reached when the board does not come up in its own time, TimedOut (with
+        the same) when the caller's deadline was sooner, FlashError when the parts are not the ones that were flashed.
         """
+        try:
+            self._reach_agent(deadline)
+        except BoardLost as error:
+            if deadline.expired and self.power.is_on():
+                raise TimedOut(f"{deadline.what}: {error.message}", mend=error.mend) from error
+            raise
+
+    def _reach_agent(self, deadline: Deadline) -> None:
         fresh = not self.power.is_on()
         begin = time.monotonic()
         if fresh:
@@ -206,11 +215,11 @@ class Session:
             f"grep -qxF {line} {keys} 2>/dev/null || {{ echo {line} >> {keys}; chmod 600 {keys}; sync; }}", deadline
         )
         shown = self._serial.check("dropbearkey -y -f /identity/host_ed25519 2>/dev/null | grep '^ssh-'", deadline)
-        self.ssh = self._reach(shown.strip(), deadline)
+        self.ssh = self._dial(shown.strip(), deadline)
         self._stack.callback(self.ssh.close)
         return self.ssh
 
-    def _reach(self, host_key: str, deadline: Deadline) -> Ssh:
+    def _dial(self, host_key: str, deadline: Deadline) -> Ssh:
         """SSH may come up a moment after the agent."""
         limit = deadline.within(self.board.timeouts.shell, "SSH")
         while True:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
@@ -31,7 +32,6 @@ class Shape:
     scale: float = 1.0
     kind: Q = Q.F32
     head_dim: int | None = None
-    extra: dict[str, int] = field(default_factory=dict)
 
     @property
     def head(self) -> int:
@@ -52,10 +52,8 @@ def spm_vocabulary(writer: gguf.GGUFWriter, size: int) -> None:
     writer.add_eos_token_id(2)
 
 
-def write(path: Path, shape: Shape, seed: int) -> Path:
-    """A GGUF with random weights."""
-    random = np.random.default_rng(seed)
-    writer = gguf.GGUFWriter(path, "llama")
+def sizes(writer: gguf.GGUFWriter, shape: Shape) -> None:
+    """The metadata of the architecture."""
     writer.add_block_count(shape.layers)
     writer.add_context_length(shape.context)
     writer.add_embedding_length(shape.dim)
@@ -70,6 +68,16 @@ def write(path: Path, shape: Shape, seed: int) -> Path:
     if shape.head_dim:
         writer.add_key_length(shape.head_dim)
         writer.add_value_length(shape.head_dim)
+
+
+Change = Callable[[gguf.GGUFWriter], None]
+
+
+def write(path: Path, shape: Shape, seed: int, *, architecture: str = "llama", change: Change | None = None) -> Path:
+    """A GGUF with random weights; ``change`` may add what does not belong there."""
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, architecture)
+    sizes(writer, shape)
     spm_vocabulary(writer, shape.vocab)
 
     def vector(name: str, n: int) -> None:
@@ -102,6 +110,8 @@ def write(path: Path, shape: Shape, seed: int) -> Path:
     vector("output_norm.weight", shape.dim)
     if not shape.tied:
         matrix("output.weight", shape.vocab, shape.dim, 2.0)
+    if change is not None:
+        change(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -20,7 +20,8 @@ struct run {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: flxrun -m FILE -p TEXT -n N [-t THREADS] [-c CONTEXT] [--caps N] [--ignore-eos] [--digest] [--json]\n");
+	fprintf(stderr, "usage: flxrun -m FILE -p TEXT -n N [-t THREADS] [-c CONTEXT] [--caps N] [--ignore-eos] [--digest] "
+			"[--json]\n");
 	return 2;
 }
 

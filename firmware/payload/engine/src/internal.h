@@ -19,7 +19,8 @@ int memcmp(const void *a, const void *b, size_t bytes);
  */
 int flx_refuse(struct flx_reason *reason, const char *format, ...);
 
-/* Little-endian reads of any alignment (the builtin becomes one load). Both of our machines are little-endian; big-endian files are refused. */
+/* Little-endian reads of any alignment; the builtin becomes one load. Both of our machines are little-endian, and
+ * big-endian files are refused. */
 static inline uint16_t flx_u16(const void *at)
 {
 	uint16_t v;

@@ -15,7 +15,7 @@ from flexkit.build.manifest import Flavour, Image, Manifest, Profile
 from flexkit.build.sources import Source
 from flexkit.build.store import leftover, tree_hash
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput, BuildError
+from flexkit.errors import BadInput, BuildError, MissingTool
 from flexkit.events import Bus
 
 
@@ -107,6 +107,15 @@ def test_sources_that_change_under_a_build_are_noticed(project: Path, tmp_path: 
     (project / "firmware/agent/agent.c").write_text("/* changed */\n")
     with pytest.raises(BuildError, match="firmware/agent was changed"):
         made._snapshot(tmp_path / "two", folders, inputs)
+
+
+def test_a_full_disk_is_noticed_before_the_first_part(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, usage = graph(project), shutil.disk_usage("/")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(project / "cache"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    with pytest.raises(MissingTool, match="this build needs"):
+        made.manifest(["payload", "kernel"])
+    assert made.store.parts() == []
 
 
 def test_an_unknown_part_is_refused(project: Path) -> None:

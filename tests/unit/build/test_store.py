@@ -89,6 +89,15 @@ def test_old_parts_beyond_those_kept_go(tmp_path: Path) -> None:
     assert store.has("part", f"{3:032x}")
 
 
+def test_a_part_that_is_being_built_is_not_removed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder = store.get("part", KEY, Maker(), soon())
+    with locked(tmp_path / "locks" / f"part-{KEY}", soon(), "builder"):
+        assert store.retire("part", keep=0, age=-1.0) == []
+    assert folder.is_dir()
+    assert store.retire("part", keep=0, age=-1.0) == [folder]
+
+
 def test_a_full_disk_is_refused_before_the_work(tmp_path: Path) -> None:
     need_space(tmp_path, 1, "little")
     with pytest.raises(MissingTool, match="everything needs"):

@@ -238,7 +238,6 @@ class Graph:
         """The folder of a part, made if it is not in the store."""
         if self.store.has(node.name, node.key):
             return self.store.get(node.name, node.key, node.make, self.deadline)
-        need_space(self.store.root, node.space, f"building {node.name}")
         with self.bus.step(f"build {node.name}", node.key):
             folder = self.store.get(node.name, node.key, node.make, self.deadline)
         self.store.retire(node.name, _KEEP.get(node.name, _KEEP_SMALL))
@@ -251,6 +250,7 @@ class Graph:
             if name not in known:
                 raise BadInput(f"the {self.flavour} flavour has no part {name!r}", mend=f"parts: {', '.join(known)}")
         nodes = {name: self._node(name) for name in parts or known}
+        self._need_space(nodes)
         outputs = {name: self.get(node) for name, node in nodes.items()}
         identities = {name: node.key for name, node in nodes.items() if name != "modules"}
         images = {} if parts else self._images(self.get(self.images()))
@@ -268,6 +268,15 @@ class Graph:
             else [],
             toolchain={"cross": self.compiler},
         )
+
+    def _need_space(self, nodes: Mapping[str, Node]) -> None:
+        """Refuse before the first of several parts is begun, not after half of them."""
+        wanted = list(nodes.values())
+        if "kernel" in nodes and self.flavour == "flex":
+            wanted.append(self.kernel_stock())
+        missing = [node for node in wanted if not self.store.has(node.name, node.key)]
+        if missing:
+            need_space(self.store.root, sum(node.space for node in missing), "this build")
 
     def _node(self, name: str) -> Node:
         node: Node = getattr(self, name.replace("-", "_"))()

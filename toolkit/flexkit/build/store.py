@@ -98,7 +98,10 @@ class Store:
         return folder
 
     def retire(self, part: str, keep: int, age: float = _KEEP_SECONDS) -> list[Path]:
-        """Remove folders of a part beyond the ``keep`` used last, if they have not been used for ``age`` seconds."""
+        """Remove folders of a part beyond the ``keep`` used last, if they have not been used for ``age`` seconds.
+
+        One that somebody is building stays. Returns what was removed.
+        """
 
         def used(folder: Path) -> float:
             marker = folder / _MARKER
@@ -106,11 +109,16 @@ class Store:
 
         base = self.root / "parts" / part
         folders = sorted(base.iterdir(), key=used, reverse=True) if base.is_dir() else []
-        gone = [folder for folder in folders[keep:] if time.time() - used(folder) > age]
-        for folder in gone:
+        old = [folder for folder in folders[keep:] if time.time() - used(folder) > age]
+        return [folder for folder in old if self._remove(part, folder)]
+
+    def _remove(self, part: str, folder: Path) -> bool:
+        try:
             with locked(self.root / "locks" / f"{part}-{folder.name}", Deadline(0.0, "prune"), f"prune {part}"):
                 shutil.rmtree(folder, ignore_errors=True)
-        return gone
+        except Busy:
+            return False
+        return True
 
     def parts(self) -> list[str]:
         base = self.root / "parts"

@@ -10,7 +10,7 @@
 #define TEAM_TILES_SHIFT 20
 #define TEAM_SEQUENCE_SHIFT 40
 #define TEAM_MASK 0xfffffUL
-#define TEAM_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 20000) /* 50 us */
+#define TEAM_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 10000) /* 100 us: about what leaving and coming back costs */
 
 uint64_t rt_lock(struct rt_lock *lock)
 {

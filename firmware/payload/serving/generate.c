@@ -7,7 +7,7 @@
 #include "rt_arch.h"
 #include "serving.h"
 
-#define HELP_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 20000) /* 50 us */
+#define HELP_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 10000) /* 100 us: about what leaving and coming back costs */
 
 /* flx_host.pin: weights of a model that lies in slots. */
 static int weights_pin(void *ctx, const void *addr, uint64_t bytes)

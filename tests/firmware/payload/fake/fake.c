@@ -17,7 +17,8 @@ uint64_t fake_esr;
 int64_t (*fake_on_yield)(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3);
 jmp_buf *fake_panic_expected;
 const char *fake_panic_message;
-const uint8_t rt_identity[16];
+__attribute__((weak)) const uint8_t rt_identity[16];
+int fake_interrupt;
 
 unsigned int fake_slow_scrub;
 
@@ -79,7 +80,7 @@ static void op_scrub(uint64_t page)
 
 static bool op_interrupt_pending(void)
 {
-	return false;
+	return fake_interrupt;
 }
 
 static uint64_t op_ticks(void)
@@ -227,7 +228,8 @@ uint64_t rt_panics(void)
 	return 0;
 }
 
-bool rt_dying(void)
+/* core.c and thread.c have these where they are tested. */
+__attribute__((weak)) bool rt_dying(void)
 {
 	return false;
 }
@@ -267,7 +269,6 @@ int64_t rt_yield(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
 	return fake_on_yield(reason, v1, v2, v3);
 }
 
-/* thread.c has these where it is tested. */
 __attribute__((weak)) void rt_drill_hang(void)
 {
 	abort();

@@ -43,6 +43,13 @@ static inline void rt_relax(void)
 {
 }
 
+extern int fake_interrupt; /* one waits, and goes on waiting */
+
+static inline int rt_interrupt_pending(void)
+{
+	return fake_interrupt;
+}
+
 static inline void rt_context_sync(void)
 {
 }

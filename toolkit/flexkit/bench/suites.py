@@ -152,7 +152,7 @@ _GENERATION = Generation(models=(DEMO, SYNTH_25M), prompts=(16, 128), groups=_GR
 _RECLAIM = Reclaim(model=SYNTH_100M, prompt=16, size_bytes=64 * MIB, leave_bytes=48 * MIB, n_predict=8, context=256)
 _SLOWDOWN = Slowdown(
     subject="sysbench cpu",
-    argv=("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=6000", "--time=0", "run"),
+    argv=("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=4000", "--time=0", "run"),
     model=SYNTH_25M,
     prompt=16,
     period_seconds=2.0,

@@ -142,7 +142,7 @@ class Report:
     rows: tuple[Row, ...] = ()
     ratios: tuple[Ratio, ...] = ()
     holds: tuple[Mapping[str, Json], ...] = field(default=())
-    """One entry for each of I1..I9: ``{"name", "text", "state": "has" | "partly" | "not yet", "note"}``."""
+    """One entry for each of I1..I9: ``{"name", "text", "state": "has" | "partly" | "not yet", "note", "shown_by"}``."""
 
     @property
     def valid(self) -> bool:

@@ -322,10 +322,14 @@ static long flex_ioc_drill(struct flex_client *client, void *arg)
 	struct flex_watchdog watchdog = { .heartbeat = READ_ONCE(flex_status()->heartbeat) };
 	struct flex_call call = { .op = FLEX_OP_DRILL, .arg = { *(u32 *)arg },
 				  .ops = &flex_drill_ops, .context = &watchdog };
+	s64 error;
 
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
-	return flex_errno(flex_payload_run(&call));
+	error = flex_payload_run(&call);
+	if (error == FLEX_E_TIMEOUT)
+		flex_payload_restart();
+	return flex_errno(error);
 }
 
 static const struct flex_command {

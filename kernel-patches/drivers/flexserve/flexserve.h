@@ -193,6 +193,7 @@ struct flex_session_comm *flex_session_comm(u32 session);
 u64 flex_payload_pinned(void);
 u32 flex_payload_epoch(void);
 void flex_payload_lost(void);
+void flex_payload_restart(void);
 
 /* Ends what computes without ever advancing: secure ticks since a heartbeat. */
 struct flex_watchdog {

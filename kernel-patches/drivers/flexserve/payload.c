@@ -183,6 +183,18 @@ s64 flex_payload_call(u64 op, u64 a1, u64 a2, u64 a3, struct arm_smccc_1_2_regs 
 }
 
 /**
+ * flex_payload_restart() - a thread hangs: only a fresh start frees what it holds
+ *
+ * Every request under way ends with FLEX_E_PANIC; weights are read again. May
+ * sleep.
+ */
+void flex_payload_restart(void)
+{
+	pr_warn("flexserve: the payload hangs and is started afresh\n");
+	flex_payload_call(FLEX_OP_DRILL, FLEX_DRILL_PANIC, 0, 0, NULL);
+}
+
+/**
  * flex_watchdog_late() - has secure time gone by without any progress?
  * @watchdog: its `spent` is fed by whoever computes
  * @heartbeat: now

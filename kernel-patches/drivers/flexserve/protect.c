@@ -4,13 +4,20 @@
  * after the last page came back. Every core makes the call at once, since
  * EL3 builds tables and switches translation for all of them together.
  */
+#include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/moduleparam.h>
 #include <linux/stop_machine.h>
 #include <linux/workqueue.h>
 #include "flexserve.h"
 
-#define FLEX_PROTECT_TRIES 3	/* a bus master may disturb the building of tables */
+/*
+ * A core that is late (a hypervisor has put it aside) or a bus master that
+ * disturbs the building of tables: then nothing has changed, and it is tried
+ * again.
+ */
+#define FLEX_PROTECT_TRIES 5
+#define FLEX_PROTECT_WAIT_MS 50
 
 static unsigned int protect_linger_ms = 5000;
 module_param(protect_linger_ms, uint, 0644);
@@ -47,22 +54,23 @@ static int flex_protect_core(void *data)
 static int flex_protect_set(bool on)
 {
 	struct flex_protect_switch change;
-	int tries = 0, ret;
+	int tries, ret;
 
 	if ((flex_protect_state() == FLEX_PROTECT_ON) == on)
 		return 0;
-	do {
+	for (tries = 0; tries < FLEX_PROTECT_TRIES; tries++) {
+		if (tries)
+			msleep(FLEX_PROTECT_WAIT_MS << tries);
 		change = (struct flex_protect_switch){ .on = on };
 		ret = stop_machine(flex_protect_core, &change, cpu_online_mask);
-		if (ret)
+		if (ret || !atomic_read(&change.failed))
 			return ret;
-	} while (change.error == FLEX_E_BUSY && ++tries < FLEX_PROTECT_TRIES);
-	if (atomic_read(&change.failed)) {
-		pr_err("flexserve: protection %s refused on %d cores: %lld\n",
-		       on ? "on" : "off", atomic_read(&change.failed), change.error);
-		return change.error == FLEX_E_STATE ? -EBUSY : flex_errno(change.error);
+		if (change.error != FLEX_E_BUSY && change.error != FLEX_E_TIMEOUT)
+			break;
 	}
-	return 0;
+	pr_err("flexserve: protection %s refused on %d cores: %lld\n", on ? "on" : "off",
+	       atomic_read(&change.failed), change.error);
+	return change.error == FLEX_E_STATE ? -EBUSY : flex_errno(change.error);
 }
 
 /**

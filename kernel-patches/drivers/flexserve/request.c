@@ -335,7 +335,7 @@ static void flex_request_close_session(struct flex_request *request)
 		return;
 	/* Helpers leave by themselves; a panic has closed it already. */
 	for (tries = 0; tries < FLEX_CLOSE_TRIES && error == FLEX_E_BUSY; tries++) {
-		if (request->abandoned || request->session_epoch != flex_payload_epoch())
+		if (request->session_epoch != flex_payload_epoch())
 			break;
 		if (tries)
 			usleep_range(FLEX_CLOSE_WAIT_US, 2 * FLEX_CLOSE_WAIT_US);
@@ -386,7 +386,9 @@ static int flex_request_generate(struct flex_request *request, s32 *finish)
 	up(&flex_busy_threads);
 	flex_helpers_stop(request);
 	atomic64_add(call.entries, &request->entries);
-	if (error != FLEX_OK && request->session_epoch != flex_payload_epoch())
+	if (request->abandoned)
+		flex_payload_restart();
+	else if (error != FLEX_OK && request->session_epoch != flex_payload_epoch())
 		error = FLEX_E_PANIC;
 
 	flex_request_copy_result(request, error);

@@ -106,7 +106,7 @@ def test_old_deployments_go(site: Site) -> None:
     for number in range(12):
         site.flash({}, f"{number:032x}")
     kept = [path for path in (paths.state() / "deployments" / "qemu-virt").iterdir() if path.is_dir()]
-    assert len(kept) == 8
+    assert len(kept) == 6
 
 
 def test_a_protected_region_is_backed_up_before_it_is_erased(site: Site) -> None:

@@ -86,8 +86,10 @@ def test_a_medium_that_never_takes_it_is_refused(tmp_path: Path) -> None:
 def test_an_image_that_was_changed_since_the_build_is_refused(tmp_path: Path) -> None:
     write = image(tmp_path, b"a" * 3000)
     (tmp_path / "image").write_bytes(b"b" * 3000)
+    medium = Lying(0, 0)
     with pytest.raises(FlashError, match="is not what was built"):
-        write_region(Lying(0, 0), write, CHUNK, soon(), lambda *_: None)
+        write_region(medium, write, CHUNK, soon(), lambda *_: None)
+    assert medium.writes == [], "not one byte of it"
 
 
 def test_an_image_that_is_gone_is_refused(tmp_path: Path) -> None:

@@ -44,8 +44,7 @@ def deploy_held(
     """``deploy`` for a caller who holds the instance's lock already."""
     _refuse_missing(plan)
     _refuse_running(instance.name)
-    kept = ledgers.keep(plan.build, plan.board, plan.flavour, profile, parts, plan)
-    return _carry_out(instance, plan, kept, bus, deadline)
+    return _carry_out(instance, plan, parts, profile, bus, deadline)
 
 
 def _refuse_missing(plan: Plan) -> None:
@@ -59,7 +58,9 @@ def _refuse_running(name: str) -> None:
         raise Busy(f"{name} is on, and its medium in use", mend=f"run: flexkit power off -b {name}")
 
 
-def _carry_out(instance: Instance, plan: Plan, deployment: Deployment, bus: Bus, deadline: Deadline) -> dict[str, Any]:
+def _carry_out(
+    instance: Instance, plan: Plan, parts: Mapping[str, str], profile: str, bus: Bus, deadline: Deadline
+) -> dict[str, Any]:
     book = Ledger(instance.name)
     detail: dict[str, Any] = {"board": plan.board, "regions": {}}
     done = False
@@ -69,10 +70,11 @@ def _carry_out(instance: Instance, plan: Plan, deployment: Deployment, bus: Bus,
             path = qemu.media_folder(instance.name, plan.flavour) / f"{medium.name}.img"
             if writes or not path.exists():
                 detail["regions"] |= _write_medium(path, medium.name, medium.size, medium.chunk, writes, bus, deadline)
+        ledgers.keep(instance.name, plan, profile, parts)
         done = True
     finally:
-        book.append("flash", plan.flavour, deployment.identity, done, detail)
-    book.prune(plan.board, {deployment.identity, _golden_identity(plan.board, plan.flavour)})
+        book.append("flash", plan.flavour, plan.build, done, detail)
+    book.prune({_golden_identity(instance.name, flavour) for flavour in ("flex", "stock")})
     return dict(detail["regions"])
 
 
@@ -122,19 +124,19 @@ def rollback(instance: Instance, flavour: str, bus: Bus, deadline: Deadline) -> 
     """Back to the last deployment, but the present one, that was verified and booted with matching identities."""
     book = Ledger(instance.name)
     present = book.current(flavour)
-    found = book.last_proven(flavour, instance.type.name, present.identity if present else "")
+    found = book.last_proven(flavour, present.identity if present else "")
     if found is None:
         raise FlashError(f"{instance.name} has no earlier deployment that was verified and booted")
     _replay(instance, found, bus, deadline)
     return found
 
 
-def _golden_file(board: str, flavour: str) -> Path:
-    return paths.state() / "deployments" / board / f"golden-{flavour}"
+def _golden_file(instance: str, flavour: str) -> Path:
+    return ledgers.folder_of(instance) / f"golden-{flavour}"
 
 
-def _golden_identity(board: str, flavour: str) -> str:
-    path = _golden_file(board, flavour)
+def _golden_identity(instance: str, flavour: str) -> str:
+    path = _golden_file(instance, flavour)
     return path.read_text().strip() if path.is_file() else ""
 
 
@@ -143,16 +145,14 @@ def set_golden(instance: Instance, flavour: str) -> Deployment:
     present = Ledger(instance.name).current(flavour)
     if present is None:
         raise FlashError(f"{instance.name} has no verified deployment to mark")
-    _golden_file(instance.type.name, flavour).write_text(present.identity + "\n")
+    _golden_file(instance.name, flavour).write_text(present.identity + "\n")
     return present
 
 
 def golden(instance: Instance, flavour: str, bus: Bus, deadline: Deadline) -> Deployment:
     """Back to the deployment that was marked."""
-    found = ledgers.load(instance.type.name, _golden_identity(instance.type.name, flavour))
+    found = ledgers.load(instance.name, _golden_identity(instance.name, flavour))
     if found is None:
-        raise FlashError(
-            f"no deployment of {instance.type.name} is marked as golden", mend="flexkit flash golden --set"
-        )
+        raise FlashError(f"no deployment of {instance.name} is marked as golden", mend="flexkit flash golden --set")
     _replay(instance, found, bus, deadline)
     return found

@@ -18,7 +18,8 @@ from flexkit.drivers.lock import shared_folder
 from flexkit.errors import FlashError
 from flexkit.flash.plan import Plan
 
-_KEPT = 4
+_KEPT = 6
+_BLOCK = 1 << 16
 Action = Literal["flash", "boot"]
 
 
@@ -40,18 +41,15 @@ class Deployment:
     parts: Mapping[str, str]
     images: Mapping[str, KeptImage]
 
-    @property
-    def folder(self) -> Path:
-        return _folder(self.board, self.identity)
+
+def folder_of(instance: str) -> Path:
+    """Where the deployments of an instance are kept. Not made."""
+    return paths.state() / "deployments" / instance
 
 
-def _folder(board: str, identity: str) -> Path:
-    return paths.state() / "deployments" / board / identity
-
-
-def keep(identity: str, board: str, flavour: str, profile: str, parts: Mapping[str, str], plan: Plan) -> Deployment:
+def keep(instance: str, plan: Plan, profile: str, parts: Mapping[str, str]) -> Deployment:
     """Keep the images of a plan. Done twice it changes nothing."""
-    folder = _folder(board, identity)
+    folder = folder_of(instance) / plan.build
     shared_folder(folder)
     images: dict[str, KeptImage] = {}
     for write in plan.writes:
@@ -60,13 +58,13 @@ def keep(identity: str, board: str, flavour: str, profile: str, parts: Mapping[s
         target = folder / write.image
         if not target.is_file() or target.stat().st_size != write.size:
             part = folder / f"{write.image}.part"
-            shutil.copyfile(write.path, part)
+            _copy_sparse(write.path, part)
             part.replace(target)
         images[write.image] = KeptImage(target, write.sha256, write.size)
-    known = load(board, identity)
+    known = load(instance, plan.build)
     if known is not None:
         images = {**known.images, **images}
-    deployment = Deployment(identity, board, flavour, profile, dict(parts), images)
+    deployment = Deployment(plan.build, plan.board, plan.flavour, profile, dict(parts), images)
     value = asdict(deployment)
     value["images"] = {name: [image.sha256, image.size] for name, image in images.items()}
     part = folder / "deployment.json.part"
@@ -75,9 +73,20 @@ def keep(identity: str, board: str, flavour: str, profile: str, parts: Mapping[s
     return deployment
 
 
-def load(board: str, identity: str) -> Deployment | None:
+def _copy_sparse(source: Path, target: Path) -> None:
+    """The same bytes; blocks of zeros, most of a file system's image, take no space."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        while block := reader.read(_BLOCK):
+            if block.count(0) == len(block):
+                writer.seek(len(block), os.SEEK_CUR)
+            else:
+                writer.write(block)
+        writer.truncate()
+
+
+def load(instance: str, identity: str) -> Deployment | None:
     """A kept deployment, or None."""
-    folder = _folder(board, identity)
+    folder = folder_of(instance) / identity
     try:
         value = json.loads((folder / "deployment.json").read_text())
     except (OSError, ValueError):
@@ -137,9 +146,9 @@ class Ledger:
                 last = entry
         if last is None or not last.good:
             return None
-        return load(str(last.detail["board"]), last.identity)
+        return load(self.instance, last.identity)
 
-    def last_proven(self, flavour: str, board: str, but: str = "") -> Deployment | None:
+    def last_proven(self, flavour: str, but: str = "") -> Deployment | None:
         """The last deployment, other than ``but``, that was verified and booted with matching identities."""
         proven = [
             entry.identity
@@ -147,15 +156,15 @@ class Ledger:
             if entry.action == "boot" and entry.good and entry.flavour == flavour
         ]
         for identity in reversed(proven):
-            if identity != but and (found := load(board, identity)) is not None:
+            if identity != but and (found := load(self.instance, identity)) is not None:
                 return found
         return None
 
-    def prune(self, board: str, spare: set[str]) -> None:
-        """Forget kept deployments beyond the last few; never those in ``spare``."""
-        folder = paths.state() / "deployments" / board
-        seen = [entry.identity for entry in self.entries()]
-        recent = list(dict.fromkeys(reversed(seen)))[: 2 * _KEPT]
+    def prune(self, spare: set[str]) -> None:
+        """Forget kept deployments beyond the last few; never those in ``spare`` or on the board."""
+        present = {found.identity for flavour in ("flex", "stock") if (found := self.current(flavour)) is not None}
+        recent = list(dict.fromkeys(entry.identity for entry in reversed(list(self.entries()))))[:_KEPT]
+        folder = folder_of(self.instance)
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.is_dir() and path.name not in spare and path.name not in recent:
+            if path.is_dir() and path.name not in {*spare, *present, *recent}:
                 shutil.rmtree(path, ignore_errors=True)

@@ -72,16 +72,26 @@ def write_region(
 ) -> Outcome:
     """Bring a region to its image's bytes and prove it. Raises FlashError when it cannot, or when the image is not what
     was built."""
+    _check_image(write)
     outcome = Outcome()
-    digest = hashlib.sha256()
     for offset, wanted in _chunks(write, chunk):
-        digest.update(wanted)
         outcome.chunks += 1
         _bring(medium, write, offset, wanted, outcome, deadline)
         progress(offset - write.offset + len(wanted), write.size)
-    if write.image is not None and digest.hexdigest() != write.sha256:
-        raise FlashError(f"{write.path} is not what was built (its SHA-256 differs)", mend="run: flexkit build")
     return outcome
+
+
+def _check_image(write: Write) -> None:
+    """Before a byte is written: is the image still what was built?"""
+    if write.path is None:
+        return
+    try:
+        with write.path.open("rb") as source:
+            found = hashlib.file_digest(source, "sha256").hexdigest()
+    except OSError as error:
+        raise FlashError(f"{write.path}: {error.strerror}", mend="run: flexkit build") from error
+    if found != write.sha256:
+        raise FlashError(f"{write.path} is not what was built (its SHA-256 differs)", mend="run: flexkit build")
 
 
 def _chunks(write: Write, chunk: int) -> Iterator[tuple[int, bytes]]:

@@ -286,6 +286,17 @@ def test_a_wrong_answer_beside_a_program_waits_for_its_end(tmp_path: Path) -> No
     assert {row.key.mode for row in measured.rows if not row.result.valid} == {"normal"}
 
 
+def test_a_board_that_runs_another_build_is_not_measured(tmp_path: Path) -> None:
+    made = bench(tmp_path, suite="ttft", rounds=1)
+    made.runner.session.built = {"flex": {"monitor": "00" * 16, "kernel": "11" * 16}}
+    measured = made.measure()
+    assert all(row.result.values == () for row in measured.rows if row.key.mode != "stock")
+    assert "the board runs monitor 5f5f5f5f5f5f, the build has 000000000000" in (
+        attempts(measured, "failed")[0].why or ""
+    )
+    assert all(row.result.valid for row in measured.rows if row.key.mode == "stock")
+
+
 def all_modes(measured: Measured) -> Iterable[str | None]:
     return {row.key.mode for row in measured.rows}
 

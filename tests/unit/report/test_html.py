@@ -86,6 +86,7 @@ def test_the_verdict_says_what_ratios_n_and_validity(good: Report) -> None:
     text = words_of(good)
     assert "Suite “quick” on qemu-virt" in text
     assert "emulated by QEMU 10.0.2, 2 rounds, seed 1." in text
+    assert f"All {len(good.rows)} rows are valid." in text
     assert "the strawman took" in text
     assert "4 configurations, paired rounds, n = 2" in text
     assert "Every measured answer had the reference engine's tokens." in text

@@ -102,6 +102,8 @@ def _board(instance: Instance, facts: Mapping[Flavour, BoardFacts]) -> dict[str,
         said.setdefault("emulator", fact.emulator)
         said[flavour] = {
             "kernel": fact.kernel,
+            "clock": fact.clock,
+            "evidence": fact.evidence,
             "via": fact.via,
             "boot_seconds": round(fact.boot_seconds, 2),
             "identities": dict(fact.identities),

@@ -14,7 +14,7 @@ from flexkit.bench.oracle import Expected
 from flexkit.bench.record import Recorder, cell
 from flexkit.bench.suites import ModelSpec, Variant
 from flexkit.deadline import Deadline
-from flexkit.errors import FlexError
+from flexkit.errors import FlashError, FlexError
 from flexkit.events import Bus
 from flexkit.report.schema import Cache, Key
 
@@ -75,6 +75,8 @@ class Session:
     limits: Limits = Limits()
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    built: Mapping[Flavour, Mapping[str, str]] = field(default_factory=dict)
+    """Identity of each part of the build that the report will name; a board that reports another is not measured."""
     facts: dict[Flavour, BoardFacts] = field(default_factory=dict)
     flavour: Flavour = "flex"
     boots: int = 0
@@ -103,6 +105,7 @@ class Session:
         self.flavour, self.up = flavour, False
         with self.bus.step("boot", flavour), self.recorder.attempt("boot", flavour=flavour):
             facts = self.board.boot(flavour, self.within(self.limits.boot, f"boot into {flavour}"))
+            _same_build(self.built.get(flavour, {}), facts.identities)
         self.boots, self.up = self.boots + 1, True
         self.facts[flavour] = facts
         self.setting = replace(
@@ -190,6 +193,12 @@ class Session:
 
     def _of(self, model: ModelFile) -> dict[str, Any]:
         return {"flavour": self.flavour, "model": model.label}
+
+
+def _same_build(built: Mapping[str, str], reported: Mapping[str, str]) -> None:
+    for part, identity in reported.items():
+        if built.get(part, identity) != identity:
+            raise FlashError(f"the board runs {part} {identity[:12]}, the build has {built[part][:12]}")
 
 
 def ms(ticks: int, counter_hz: int) -> float:

@@ -95,6 +95,7 @@ def _measure(
             setting=_setting(instance, threads, clock, builds),
             deadline=deadline,
             bus=bus,
+            built={flavour: built.parts for flavour, built in builds.items()},
         )
         runner = Runner(suite, session, models, reference.oracle(), reference.prompt_of, seed)
         measured = runner.run()

@@ -100,7 +100,7 @@ def _validity(report: Report) -> str:
         return "Nothing was measured."
     bad = [row for row in report.rows if not row.result.valid]
     if not bad:
-        return ""
+        return f"All {len(report.rows)} rows are valid."
     reasons = Counter(row.result.why or "no reason given" for row in bad).most_common(2)
     said = "; ".join(reason for reason, _ in reasons)
     return f"Not valid: {len(bad)} of {len(report.rows)} rows, with reasons such as: {said}."

@@ -14,6 +14,7 @@ from flexkit.report.schema import Attempt, Key, Ratio, Report, Row
 
 PARTS = ("allocate", "read", "donate", "decrypt", "prefill", "switch")
 _MODE_ORDER = tuple(words.MODE_NAMES)
+_LONG = 10_000
 _CACHE_ORDER = {"cold": 0, "warm": 2}
 _PRESSURE_WORDS = {
     "anon": ("Taken by a process", "that needs the memory"),
@@ -203,13 +204,17 @@ def _ratio_cell(ratio: Ratio) -> tuple[str, str, str]:
 
 def beside(report: Report) -> list[Beside]:
     """Published figures with those of ours that mean the same, each with its evidence."""
-    return [_beside(claim, [ratio for ratio in report.ratios if claim.ours(ratio)]) for claim in PUBLISHED]
+    order = _place_order(report)
+    ratios = sorted(
+        report.ratios, key=lambda ratio: order.get((ratio.numerator.model, ratio.numerator.prompt_tokens), (0.0, 0))
+    )
+    return [_beside(claim, [ratio for ratio in ratios if claim.ours(ratio)]) for claim in PUBLISHED]
 
 
 def _beside(claim: Published, ours: Sequence[Ratio]) -> Beside:
     labels = dict.fromkeys(f"{ratio.denominator.evidence}, clock {ratio.denominator.clock}" for ratio in ours)
     figures = tuple(
-        (words.figure(ratio.median, "ratio"), f"{words.configuration(ratio.denominator)}; n = {ratio.n}")
+        (words.figure(ratio.median, "ratio"), f"{words.configuration(ratio.denominator)}; n\u00a0=\u00a0{ratio.n}")
         for ratio in ours
     )
     return Beside(claim.what, claim.figure, f"{claim.source}: {claim.where}", "; ".join(labels), figures)
@@ -271,4 +276,6 @@ def _text(value: Any) -> str:
         return "unknown"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return words.plain(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float) or (isinstance(value, int) and value >= _LONG):
+        return words.plain(value)
+    return str(value)

@@ -99,6 +99,14 @@ def test_the_debug_profile_is_another_firmware_with_the_same_kernel(project: Pat
     assert release["kernel"] == debug["kernel"]
 
 
+def test_one_build_has_one_view_of_the_sources(project: Path) -> None:
+    made = graph(project)
+    before = made.kernel().key
+    (project / "kernel-patches/config/flex.config").write_text("CONFIG_X=y\n")
+    assert made.kernel().key == before
+    assert graph(project).kernel().key != before
+
+
 def test_sources_that_change_under_a_build_are_noticed(project: Path, tmp_path: Path) -> None:
     made = graph(project)
     folders = made._firmware("agent")

@@ -53,7 +53,7 @@ class Node:
 
 @dataclass
 class Graph:
-    """One build. Nodes are methods; each hashes its inputs when it is first asked for."""
+    """One build. Nodes are methods; what they hash is hashed once."""
 
     board: Board
     flavour: Flavour
@@ -106,11 +106,21 @@ class Graph:
         """Folders of the project, by their relative names."""
         return {f"firmware/{name}": self.project / "firmware" / name for name in names}
 
+    @cached_property
+    def _hashes(self) -> dict[Path, str]:
+        return {}
+
+    def _hash(self, path: Path) -> str:
+        """Of a file or folder of ours, as it was when this graph first asked: one build, one view of the sources."""
+        if path not in self._hashes:
+            self._hashes[path] = tree_hash([path], skip=leftover)
+        return self._hashes[path]
+
     def _inputs(self, recipe: str, folders: Mapping[str, Path], **more: str) -> dict[str, str]:
         """Inputs that every compiled part has: recipe, compiler, profile, our own folders."""
         here = Path(__file__).resolve().parent
-        hashes = {name: tree_hash([folder], skip=leftover) for name, folder in folders.items()}
-        recipes = tree_hash([here / f"{recipe}.py", here / "tools.py"])
+        hashes = {name: self._hash(folder) for name, folder in folders.items()}
+        recipes = self._hash(here / f"{recipe}.py") + self._hash(here / "tools.py")
         return {"recipe": recipes, "compiler": self.compiler, "profile": self.profile, **hashes, **more}
 
     # ---- nodes -----------------------------------------------------------------------------------------------------
@@ -193,7 +203,7 @@ class Graph:
     def rootfs(self) -> Node:
         agent, size = self.agent(), self._region_size("rootfs")
         packages = identity({each.file: each.sha256 for each in self.packages})
-        overlay = tree_hash([rootfs.OVERLAY])
+        overlay = self._hash(rootfs.OVERLAY)
         inputs = self._inputs("rootfs", {}, packages=packages, agent=agent.key, overlay=overlay, size=str(size))
         archives = [self.store.root / "apt/cache/archives" / each.file for each in self.packages]
 

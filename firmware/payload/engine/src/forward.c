@@ -27,6 +27,7 @@ struct pass {
 		float *out;
 	} matrix[MATRICES];
 	uint32_t matrices, tile_rows;
+	int gated;                   /* the two matrices are gate and up */
 };
 
 static void run(struct pass *p, void (*fn)(void *arg, uint32_t tile), uint32_t tiles)
@@ -57,18 +58,39 @@ static uint32_t tiles_of(const struct pass *p, uint32_t which)
 	return (p->matrix[which].w->rows + p->tile_rows - 1) / p->tile_rows;
 }
 
+static uint32_t last_row(const struct pass *p, const struct flx_tensor *w, uint32_t first)
+{
+	return w->rows - first < p->tile_rows ? w->rows : first + p->tile_rows;
+}
+
 static void matrix_tile(void *arg, uint32_t tile)
 {
 	struct pass *p = arg;
-	uint32_t which = 0, first, last;
+	uint32_t which = 0, first;
 	const struct flx_tensor *w;
 
 	while (tile >= tiles_of(p, which))
 		tile -= tiles_of(p, which++);
 	w = p->matrix[which].w;
 	first = tile * p->tile_rows;
-	last = w->rows - first < p->tile_rows ? w->rows : first + p->tile_rows;
-	flx_multiply(w, &p->input, p->matrix[which].out, w->rows, first, last);
+	flx_multiply(w, &p->input, p->matrix[which].out, w->rows, first, last_row(p, w, first));
+}
+
+/* The same rows of gate and up, then what is made of both, into gate's output. */
+static void gated_tile(void *arg, uint32_t tile)
+{
+	struct pass *p = arg;
+	const struct flx_tensor *gate = p->matrix[0].w, *up = p->matrix[1].w;
+	float *of_gate = p->matrix[0].out, *of_up = p->matrix[1].out;
+	uint32_t first = tile * p->tile_rows, last = last_row(p, gate, first);
+
+	flx_multiply(gate, &p->input, of_gate, gate->rows, first, last);
+	flx_multiply(up, &p->input, of_up, up->rows, first, last);
+	for (uint32_t t = 0; t < p->input.tokens; t++) {
+		uint64_t at = (uint64_t)t * gate->rows + first;
+
+		flx_swiglu(of_gate + at, of_gate + at, of_up + at, last - first);
+	}
 }
 
 /* All of them are pinned, and have the same columns. */
@@ -80,7 +102,10 @@ static void run_matrices(struct pass *p)
 	p->tile_rows = (uint32_t)flx_align(TILE_WORK / work + 1, 4);
 	for (uint32_t i = 0; i < p->matrices; i++)
 		tiles += tiles_of(p, i);
-	run(p, matrix_tile, tiles);
+	if (p->gated)
+		run(p, gated_tile, tiles / 2);
+	else
+		run(p, matrix_tile, tiles);
 }
 
 /* What the next matrices are: their input is (tokens, cols) floats at x, `quantised` if one of them is Q8_0. */
@@ -97,17 +122,17 @@ static void set_matrices(struct pass *p, const float *x, uint32_t tokens, uint32
 	};
 }
 
+/* The input of matrices that want integers. */
 static void quantise_tile(void *arg, uint32_t token)
 {
 	struct pass *p = arg;
 
-	if (p->quantised)
-		flx_quantise(&p->input, token);
+	flx_quantise(&p->input, token);
 }
 
 /* ---- stages ---- */
 
-/* x += delta; xb = norm(x), quantised */
+/* x += delta; xb = norm(x), quantised if the matrices want that */
 static void norm_tile(void *arg, uint32_t token)
 {
 	struct pass *p = arg;
@@ -119,7 +144,8 @@ static void norm_tile(void *arg, uint32_t token)
 	for (uint32_t i = 0; p->has_delta && i < dim; i++)
 		x[i] += delta[i];
 	flx_rms_norm(xb, x, (const float *)(const void *)p->norm->data, dim, p->config->norm_eps);
-	quantise_tile(p, token);
+	if (p->quantised)
+		quantise_tile(p, token);
 }
 
 /* Adjacent pairs of the first rope_dim elements of each head. */
@@ -230,15 +256,6 @@ static void attention_tile(void *arg, uint32_t tile)
 		attend(p, head, t, p->s->att + (uint64_t)tile * p->s->context);
 }
 
-static void swiglu_tile(void *arg, uint32_t token)
-{
-	struct pass *p = arg;
-	uint64_t at = (uint64_t)token * p->config->ff;
-
-	flx_swiglu(p->s->hb + at, p->s->hb + at, p->s->hb2 + at, p->config->ff);
-	quantise_tile(p, token);
-}
-
 /* ---- a layer ---- */
 
 /* Pins what the pass's next matrices (and norm) read; nothing stays pinned after an error. */
@@ -277,7 +294,8 @@ static int stage(struct pass *p, void (*prepare)(void *arg, uint32_t token), con
 	if (error != 0)
 		return error;
 	set_matrices(p, x, tokens, cols);
-	run(p, prepare, tokens);
+	if (prepare != quantise_tile || p->quantised)
+		run(p, prepare, tokens);
 	run_matrices(p);
 	unpin_stage(p);
 	return 0;
@@ -286,6 +304,7 @@ static int stage(struct pass *p, void (*prepare)(void *arg, uint32_t token), con
 static void plan(struct pass *p, const struct flx_tensor *norm, const struct flx_tensor *w, float *out)
 {
 	p->norm = norm;
+	p->gated = 0;
 	p->matrix[0].w = w;
 	p->matrix[0].out = out;
 	p->matrices = 1;
@@ -323,11 +342,12 @@ static int feed_forward(struct pass *p, const struct flx_layer *l)
 	p->has_delta = 1;
 	plan(p, &l->ffn_norm, &l->gate, s->hb);
 	plan_more(p, &l->up, s->hb2);
+	p->gated = 1;
 	error = stage(p, norm_tile, s->xb, p->tokens, p->config->dim);
 	if (error != 0)
 		return error;
 	plan(p, NULL, &l->down, s->delta);
-	return stage(p, swiglu_tile, s->hb, p->tokens, p->config->ff);
+	return stage(p, quantise_tile, s->hb, p->tokens, p->config->ff);
 }
 
 /* Logits of the batch's last token: it is moved to the front and computed alone. */

@@ -118,7 +118,7 @@ u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
 u32 flex_range_held(struct flex_range *range);
 u32 flex_slots_collect(struct flex_range *only, struct flex_mailbox_lease *lease, u32 want);
 u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count);
-void flex_slots_rewind(void);
+void flex_slots_rewind(struct flex_range *only);
 u64 flex_slots_page(u32 slot);
 u64 flex_slots_recallable(void);
 

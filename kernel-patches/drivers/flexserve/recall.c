@@ -77,7 +77,7 @@ u64 flex_recall(u64 want, u64 *ticks)
 		while (taken < want && flex_recall_some(NULL, want - taken, &taken, ticks))
 			;
 		if (taken < want)
-			flex_slots_rewind();
+			flex_slots_rewind(NULL);
 	}
 	return taken;
 }
@@ -97,7 +97,7 @@ int flex_range_release(struct flex_range *range)
 	for (tries = 0; flex_range_held(range) && tries < FLEX_RELEASE_TRIES; tries++) {
 		if (tries)
 			usleep_range(FLEX_RELEASE_WAIT_US, 2 * FLEX_RELEASE_WAIT_US);
-		WRITE_ONCE(range->cursor, range->count);
+		flex_slots_rewind(range);
 		while (flex_recall_some(range, FLEX_BATCH, &taken, &ticks))
 			;
 	}

@@ -21,6 +21,18 @@ static DEFINE_SPINLOCK(flex_slots_lock);
 static DECLARE_WAIT_QUEUE_HEAD(flex_slots_wait);	/* an entry settled */
 static atomic_long_t flex_recallable_held;	/* pages in recallable ranges */
 
+/* Under flex_slots_lock; read without it where one entry is enough. */
+static void flex_slot_set(u32 slot, unsigned long entry)
+{
+	WRITE_ONCE(flex_slot[slot], entry);
+}
+
+static void flex_range_account(struct flex_range *range, s64 held, s64 moving)
+{
+	WRITE_ONCE(range->held, range->held + held);
+	WRITE_ONCE(range->moving, range->moving + moving);
+}
+
 /**
  * flex_slots_init() - an empty table
  * @slots: how many the monitor has
@@ -96,11 +108,11 @@ void flex_range_remove(struct flex_range *range)
 	spin_lock(&flex_slots_lock);
 	if (range->held) {
 		for (i = 0; i < range->count; i++)
-			flex_slot[range->first + i] = 0;
+			flex_slot_set(range->first + i, 0);
 		flex_count(FLEX_COUNT_LOST, range->held);
 		if (range->recallable)
 			atomic_long_sub(range->held, &flex_recallable_held);
-		range->held = 0;
+		WRITE_ONCE(range->held, 0);
 	}
 	spin_unlock(&flex_slots_lock);
 }
@@ -130,8 +142,8 @@ void flex_range_publish(struct flex_range *range, u32 index, struct page **page,
 
 	spin_lock(&flex_slots_lock);
 	for (i = 0; i < count; i++)
-		flex_slot[range->first + index + i] = (unsigned long)page[i];
-	range->held += count;
+		flex_slot_set(range->first + index + i, (unsigned long)page[i]);
+	flex_range_account(range, count, 0);
 	range->cursor = max(range->cursor, index + count);
 	spin_unlock(&flex_slots_lock);
 	if (range->recallable)
@@ -196,13 +208,13 @@ static u32 flex_range_collect(struct flex_range *range, struct flex_mailbox_leas
 
 		if (!entry || (entry & FLEX_MOVING))
 			continue;
-		flex_slot[slot] |= FLEX_MOVING;
+		flex_slot_set(slot, entry | FLEX_MOVING);
 		lease->slot[n] = slot;
 		lease->page[n] = (struct page *)entry;
 		lease->memory->page[n] = flex_page_address(lease->page[n]);
 		n++;
 	}
-	range->moving += n;
+	flex_range_account(range, 0, n);
 	lease->range = range;
 	return n;
 }
@@ -260,19 +272,18 @@ u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
 
 		if (result == FLEX_OK) {
 			back++;
-			flex_slot[lease->slot[i]] = 0;
+			flex_slot_set(lease->slot[i], 0);
 			continue;
 		}
 		lease->page[i] = NULL;
 		if (flex_entry_stays(result)) {
 			stay++;
-			flex_slot[lease->slot[i]] &= ~FLEX_MOVING;
+			flex_slot_set(lease->slot[i], flex_slot[lease->slot[i]] & ~FLEX_MOVING);
 		} else {
-			flex_slot[lease->slot[i]] = 0;
+			flex_slot_set(lease->slot[i], 0);
 		}
 	}
-	range->held -= count - stay;
-	range->moving -= count;
+	flex_range_account(range, -(s64)(count - stay), -(s64)count);
 	if (range->recallable)
 		atomic_long_sub(count - stay, &flex_recallable_held);
 	spin_unlock(&flex_slots_lock);
@@ -283,14 +294,20 @@ u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
 	return back;
 }
 
-/** flex_slots_rewind() - recall begins at the last slots of every range again */
-void flex_slots_rewind(void)
+/**
+ * flex_slots_rewind() - recall begins at the last slots again
+ * @only: of this range; NULL: of every recallable one
+ */
+void flex_slots_rewind(struct flex_range *only)
 {
 	struct flex_range *range;
 
 	spin_lock(&flex_slots_lock);
-	list_for_each_entry(range, &flex_lru, lru)
-		range->cursor = range->count;
+	if (only)
+		only->cursor = only->count;
+	else
+		list_for_each_entry(range, &flex_lru, lru)
+			range->cursor = range->count;
 	spin_unlock(&flex_slots_lock);
 }
 

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Which page lies in which slot: order of recall, what stays, what a loader sees, and all of it at once. */
+#include "test.h"
+
+#define SLOTS 2048
+
+static struct page *pages[512];
+
+static void name_pages(u32 from, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		pages[i] = &fake_page[from + i];
+}
+
+static void fill(struct flex_range *range, u32 index, u32 count)
+{
+	name_pages(range->first + index, count);
+	flex_range_publish(range, index, pages, count);
+}
+
+/* Recall up to want pages; each is answered with result. Return: freed. */
+static u32 recall(struct flex_range *only, u32 want, s32 result, u32 *collected)
+{
+	struct flex_mailbox_lease *lease = test_lease();
+	u32 i, freed = 0, n = flex_slots_collect(only, lease, want);
+
+	for (i = 0; i < n; i++) {
+		expect(lease->memory->page[i] == page_to_phys(lease->page[i]));
+		expect(lease->page[i] == &fake_page[lease->slot[i]]);
+		lease->memory->result[i] = result;
+	}
+	if (n)
+		freed = flex_slots_settle(lease, n);
+	if (collected)
+		*collected = n;
+	test_lease_free(lease);
+	return freed;
+}
+
+static void test_last_slots_go_first(void)
+{
+	struct flex_mailbox_lease *lease = test_lease();
+	struct flex_range range = { 0 };
+	u32 i;
+
+	expect(!flex_range_add(&range, 100, 50, true));
+	fill(&range, 0, 50);
+	expect(flex_slots_collect(NULL, lease, 10) == 10);
+	for (i = 0; i < 10; i++) {
+		expect(lease->slot[i] == 149 - i);
+		lease->memory->result[i] = FLEX_OK;
+	}
+	expect(flex_slots_settle(lease, 10) == 10);
+	expect(flex_range_held(&range) == 40 && flex_slots_recallable() == 40);
+	expect(!flex_slots_page(149) && flex_slots_page(139) == page_to_phys(&fake_page[139]));
+	expect(recall(&range, 512, FLEX_OK, NULL) == 40);
+	flex_range_remove(&range);
+	test_lease_free(lease);
+}
+
+static void test_oldest_model_goes_first(void)
+{
+	struct flex_range a = { 0 }, b = { 0 };
+
+	expect(!flex_range_add(&a, 0, 20, true) && !flex_range_add(&b, 20, 20, true));
+	fill(&a, 0, 20);
+	fill(&b, 0, 20);
+	flex_range_touch(&a);
+	expect(recall(NULL, 20, FLEX_OK, NULL) == 20);
+	expect(flex_range_held(&a) == 20 && flex_range_held(&b) == 0);
+	expect(recall(NULL, 20, FLEX_OK, NULL) == 20);
+	flex_range_remove(&a);
+	flex_range_remove(&b);
+}
+
+static void test_a_session_is_left_alone(void)
+{
+	struct flex_range session = { 0 };
+	u32 collected;
+
+	expect(!flex_range_add(&session, 0, 20, false));
+	fill(&session, 0, 20);
+	recall(NULL, 20, FLEX_OK, &collected);
+	expect(collected == 0 && flex_slots_recallable() == 0);
+	expect(recall(&session, 20, FLEX_OK, NULL) == 20);
+	flex_range_remove(&session);
+}
+
+/* Pinned pages at the end must not hide the unpinned ones below them. */
+static void test_pinned_pages_are_passed_over(void)
+{
+	struct flex_range range = { 0 };
+	u32 collected;
+
+	expect(!flex_range_add(&range, 0, 30, true));
+	fill(&range, 0, 30);
+	expect(recall(NULL, 10, FLEX_E_PINNED, &collected) == 0 && collected == 10);
+	expect(recall(NULL, 10, FLEX_OK, NULL) == 10);
+	expect(!flex_slots_page(19) && flex_slots_page(29));
+	expect(recall(NULL, 20, FLEX_OK, &collected) == 10 && collected == 10);
+	recall(NULL, 20, FLEX_OK, &collected);
+	expect(collected == 0);
+	flex_slots_rewind(NULL);
+	expect(recall(NULL, 20, FLEX_OK, NULL) == 10);
+	expect(atomic64_read(&flex_counts[FLEX_COUNT_RECALL_PINNED]) == 10);
+	flex_range_remove(&range);
+}
+
+/* A page in no known state is in no slot and is not freed either. */
+static void test_unknown_states_are_never_freed(void)
+{
+	s64 before = atomic64_read(&flex_counts[FLEX_COUNT_LOST]);
+	struct flex_range range = { 0 };
+
+	expect(!flex_range_add(&range, 0, 8, true));
+	fill(&range, 0, 8);
+	expect(recall(NULL, 8, FLEX_E_STATE, NULL) == 0);
+	expect(flex_range_held(&range) == 0 && !flex_slots_page(3));
+	expect(atomic64_read(&flex_counts[FLEX_COUNT_LOST]) == before + 8);
+	flex_range_remove(&range);
+}
+
+static void test_holes_are_found_in_runs(void)
+{
+	struct flex_range range = { 0 };
+	u32 index = 0;
+
+	expect(!flex_range_add(&range, 0, 1200, true));
+	expect(flex_range_hole(&range, &index, 1200) == FLEX_BATCH && index == 0);
+	fill(&range, 0, 5);
+	fill(&range, 9, 3);
+	index = 0;
+	expect(flex_range_hole(&range, &index, 1200) == 4 && index == 5);
+	index = 9;
+	expect(flex_range_hole(&range, &index, 20) == 8 && index == 12);
+	index = 0;
+	expect(flex_range_hole(&range, &index, 5) == 0);
+	index = 1195;
+	expect(flex_range_hole(&range, &index, 5000) == 5 && index == 1195);
+	expect(recall(&range, 512, FLEX_OK, NULL) == 8);
+	flex_range_remove(&range);
+}
+
+static void test_foreign_slots_are_refused(void)
+{
+	struct flex_range range = { 0 }, over = { 0 };
+
+	expect(flex_range_add(&range, SLOTS, 1, true) == -EINVAL);
+	expect(flex_range_add(&range, SLOTS - 1, 2, true) == -EINVAL);
+	expect(flex_range_add(&range, 1, UINT32_MAX, true) == -EINVAL);
+	expect(!flex_range_add(&range, 10, 10, true));
+	fill(&range, 9, 1);
+	expect(flex_range_add(&over, 19, 5, true) == -EINVAL);
+	expect(flex_slots_page(SLOTS) == 0 && flex_slots_page(UINT32_MAX) == 0);
+	expect(recall(&range, 512, FLEX_OK, NULL) == 1);
+	flex_range_remove(&range);
+}
+
+/* One loader, two recallers: no page is in two hands, none disappears. */
+#define STRESS_ROUNDS 400
+static struct flex_range stress;
+static bool stress_over;
+static int stress_owner[SLOTS];	/* 1: in a slot */
+
+static void *stress_recaller(void *unused)
+{
+	struct flex_mailbox_lease *lease = test_lease();
+	u32 n, i, random = 1;
+
+	(void)unused;
+	while (!__atomic_load_n(&stress_over, __ATOMIC_ACQUIRE)) {
+		n = flex_slots_collect(NULL, lease, 64);
+		if (!n)
+			flex_slots_rewind(NULL);
+		for (i = 0; i < n; i++) {
+			random = random * 1103515245 + 12345;
+			lease->memory->result[i] = random >> 16 & 1 ? FLEX_OK : FLEX_E_PINNED;
+			if (lease->memory->result[i] == FLEX_OK)
+				expect(__atomic_exchange_n(&stress_owner[lease->slot[i]], 0,
+							   __ATOMIC_ACQ_REL) == 1);
+		}
+		if (random & 1 << 20)
+			usleep(50);	/* so that the loader meets entries that move */
+		if (n)
+			flex_slots_settle(lease, n);
+	}
+	test_lease_free(lease);
+	return NULL;
+}
+
+static void stress_load(void)
+{
+	u32 index = 0, run, i;
+
+	while ((run = flex_range_hole(&stress, &index, stress.count))) {
+		for (i = 0; i < run; i++)
+			expect(__atomic_exchange_n(&stress_owner[stress.first + index + i], 1,
+						   __ATOMIC_ACQ_REL) == 0);
+		fill(&stress, index, run);
+		index += run;
+	}
+}
+
+static void test_one_loader_and_two_recallers(void)
+{
+	pthread_t recaller[2];
+	u32 i, held = 0;
+
+	expect(!flex_range_add(&stress, 64, 1000, true));
+	for (i = 0; i < 2; i++)
+		expect(!pthread_create(&recaller[i], NULL, stress_recaller, NULL));
+	for (i = 0; i < STRESS_ROUNDS; i++)
+		stress_load();
+	__atomic_store_n(&stress_over, true, __ATOMIC_RELEASE);
+	for (i = 0; i < 2; i++)
+		pthread_join(recaller[i], NULL);
+	for (i = 0; i < SLOTS; i++)
+		held += stress_owner[i];
+	expect(flex_range_held(&stress) == held && flex_slots_recallable() == held);
+	flex_slots_rewind(&stress);
+	while (recall(&stress, 512, FLEX_OK, NULL))
+		;
+	expect(flex_range_held(&stress) == 0 && flex_slots_recallable() == 0);
+	flex_range_remove(&stress);
+}
+
+int main(void)
+{
+	expect(!flex_slots_init(SLOTS));
+	test_last_slots_go_first();
+	test_oldest_model_goes_first();
+	test_a_session_is_left_alone();
+	test_pinned_pages_are_passed_over();
+	test_unknown_states_are_never_freed();
+	test_holes_are_found_in_runs();
+	test_foreign_slots_are_refused();
+	test_one_loader_and_two_recallers();
+	flex_slots_exit();
+	return 0;
+}

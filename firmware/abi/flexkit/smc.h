@@ -5,8 +5,9 @@
  *
  * Every monitor call returns x0 = FLEX_OK or a negative FLEX_E_*. A batched call also returns x1 = the index of the
  * next entry: entries before it are done, entries from it on are untouched. FLEX_E_INTERRUPTED means "call again with
- * first = x1": an interrupt was pending. A call that returns FLEX_E_INVAL has changed nothing at all: arguments
- * (alignment, range, overflow, count) of the whole batch are checked before the first entry is committed.
+ * first = x1": an interrupt was pending, or the call had done enough. A call that returns FLEX_E_INVAL has changed
+ * nothing at all: arguments (alignment, range, overflow, count) of the whole batch are checked before the first entry
+ * is committed.
  */
 #ifndef FLEXKIT_SMC_H
 #define FLEXKIT_SMC_H

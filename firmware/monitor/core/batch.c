@@ -334,7 +334,8 @@ int flex_drop(struct flex_monitor *m, struct flex_call *call)
 		return FLEX_E_INVAL;
 	}
 	for (i = 0U; i < count; i++) {
-		if ((i != 0U) && ((i % FLEX_MAILBOX_ENTRIES) == 0U) && m->ops->interrupt_pending()) {
+		if ((i == FLEX_DROP_SLOTS) ||
+		    ((i != 0U) && ((i % FLEX_MAILBOX_ENTRIES) == 0U) && m->ops->interrupt_pending())) {
 			rc = FLEX_E_INTERRUPTED;
 			break;
 		}

@@ -25,7 +25,10 @@
 #define FLEX_BLOCK_SIZE		(UINT64_C(1) << FLEX_BLOCK_SHIFT)
 #define FLEX_BLOCK_PAGES	(1U << (FLEX_BLOCK_SHIFT - FLEX_PAGE_SHIFT))
 #define FLEX_REGIONS		8U
-#define FLEX_AUDIT_SLOTS	4096U	/* slots looked at in one FLEX_MON_AUDIT */
+/* So much in one call at the most, interrupts or not, so that every stay in EL3 is short. */
+#define FLEX_AUDIT_SLOTS	4096U
+#define FLEX_DROP_SLOTS		4096U
+#define FLEX_REGION_CALL_PAGES	512U
 
 /*
  * Block word, one for each 2M of DRAM: state in bits 31..28, secure pages of the block below. A page is donated only

@@ -144,16 +144,16 @@ int flex_region_secure(struct flex_monitor *m, struct flex_call *call)
 	return FLEX_OK;
 }
 
-/* Scrubs on from r->done. True when all of it is clean, false when an interrupt waits. */
+/* Scrubs on from r->done. True when all of it is clean, false when an interrupt waits or this was enough for a call. */
 static bool region_scrub(struct flex_monitor *m, struct flex_region *r)
 {
-	uint32_t n = 0U;
+	uint32_t n;
 
-	while (r->done < r->size) {
-		if ((n == m->layout.scrub_chunk) && m->ops->interrupt_pending()) {
+	for (n = 0U; r->done < r->size; n++) {
+		if ((n == FLEX_REGION_CALL_PAGES) ||
+		    ((n != 0U) && ((n % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending())) {
 			return false;
 		}
-		n = (n == m->layout.scrub_chunk) ? 1U : (n + 1U);
 		m->ops->scrub(r->base + r->done);
 		r->done += FLEX_PAGE_SIZE;
 	}

@@ -146,6 +146,7 @@ void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb)
 		ERROR("FlexKit: FLEX_BUILD_ID_HEX is not an identity\n");
 		panic();
 	}
+	protect_prepare();
 #ifdef FLEX_DEBUG
 	flex_monitor.identity[FLEX_PART_MONITOR].debug = 1U;
 #endif

@@ -41,6 +41,9 @@ void el2_vectors(struct stage2_pass *pass)
 		stage2_set(pass, STAGE2_VECTORS + (i * VECTOR_BYTES), vector[0]);
 		stage2_set(pass, STAGE2_VECTORS + (i * VECTOR_BYTES) + sizeof(uint64_t), vector[1]);
 	}
+	if (pass->same) {
+		return;
+	}
 	/* EL2 fetches with its MMU and caches off. */
 	flush_dcache_range(STAGE2_VECTORS, VECTOR_ENTRIES * VECTOR_BYTES);
 	__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" : : : "memory");

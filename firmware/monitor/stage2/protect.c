@@ -13,6 +13,7 @@
 #include "flexkit_monitor.h"
 #include "stage2.h"
 
+#define PASSES		3U	/* one may put right what the normal world spoilt, one must find nothing */
 #define MEET_TICKS	((uint64_t)FLEX_BOARD_COUNTER_HZ)	/* one second for all cores to come */
 
 enum meet_phase {
@@ -50,22 +51,47 @@ static void pass_over(struct stage2_pass *pass)
 	smmu_tables(pass);
 }
 
-/*
- * No core runs the normal world now, but bus masters do, and they reach the tables until the SMMU translates: so what
- * was written is compared once it does, and nothing is protected (or believed to be) when it differs.
- */
-static int turn_on(void)
+/* At boot, so that the first switch to on only has to look. */
+void protect_prepare(void)
 {
-	struct stage2_pass write = { .verify = false, .same = true };
-	struct stage2_pass verify = { .verify = true, .same = true };
+	struct stage2_pass pass = { .same = true };
+
+	pass_over(&pass);
+	stage2_publish();
+}
+
+/*
+ * What lies in the tables is not believed. No core runs the normal world now, but bus masters do, and they reach the
+ * tables until the SMMU translates: so it is turned on first, by the tables as they lie, which can be no worse than
+ * the bypass before it; then each word is put right, and the SMMU forgets. A pass that had to put anything right is
+ * followed by another: a bus master that keeps writing is found out, and nothing is protected then. What this leaves
+ * open is one that restores every word just before it is read and spoils it again before the SMMU forgets; only
+ * blocking all transfers meanwhile would close that, and it would break those of the honest.
+ */
+static int tables_right(void)
+{
+	struct stage2_pass pass;
+	unsigned int i;
 	int rc;
 
-	pass_over(&write);
-	stage2_publish();
-	rc = smmu_on();
+	for (i = 0U; i < PASSES; i++) {
+		pass.same = true;
+		pass_over(&pass);
+		stage2_publish();
+		rc = smmu_invalidate();
+		if ((rc != FLEX_OK) || pass.same) {
+			return rc;
+		}
+	}
+	return FLEX_E_BUSY;
+}
+
+static int turn_on(void)
+{
+	int rc = smmu_on();
+
 	if (rc == FLEX_OK) {
-		pass_over(&verify);
-		rc = verify.same ? smmu_invalidate() : FLEX_E_BUSY;
+		rc = tables_right();
 	}
 	if (rc != FLEX_OK) {
 		(void)smmu_off();

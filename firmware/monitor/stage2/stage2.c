@@ -48,40 +48,31 @@ static unsigned int level_shift(unsigned int level)
 	return 39U - (9U * level);
 }
 
-/* Writes or compares one 64-bit word of the hidden region. */
+/* One 64-bit word of the hidden region is `value` from here on. */
 void stage2_set(struct stage2_pass *pass, uint64_t address, uint64_t value)
 {
 	volatile uint64_t *word = at(address);
 
-	if (!pass->verify) {
+	if (*word != value) {
 		*word = value;
-	} else if (*word != value) {
 		pass->same = false;
 	}
 }
 
-/*
- * The level-3 table of 2M of DRAM. There are so many of these entries that they are written here one after the other,
- * without a call for each.
- */
-static void fill_dram(struct stage2_pass *pass, uint64_t table, uint64_t base)
+/* Is a level-3 table all of 2M of DRAM, page by page? There are so many of these that this is worth a loop of its own. */
+static bool dram_table_ok(uint64_t table, uint64_t base)
 {
-	uint32_t first = flex_page_index(&flex_monitor, base);
-	bool open = (flex_monitor.blocks[first / TABLE_ENTRIES] >> FLEX_BLOCK_STATE_SHIFT) == FLEX_BLOCK_OPEN;
-	volatile uint64_t *entry = at(table);
-	uint64_t value, differ = 0U;
+	const uint64_t *entry = at(table);
+	uint64_t value = base | DESC_ATTRS | DESC_PAGE, differ = 0U;
 	unsigned int i;
 
-	for (i = 0U; i < TABLE_ENTRIES; i++) {
-		value = base + ((uint64_t)i << FLEX_PAGE_SHIFT);
-		value = (open || !flex_page_hidden(&flex_monitor, value)) ? (value | DESC_ATTRS | DESC_PAGE) : 0U;
-		if (pass->verify) {
-			differ |= entry[i] ^ value;
-		} else {
-			entry[i] = value;
-		}
+	for (i = 0U; i < TABLE_ENTRIES; i += 4U) {
+		differ |= (entry[i] ^ value) | (entry[i + 1U] ^ (value + FLEX_PAGE_SIZE)) |
+			  (entry[i + 2U] ^ (value + (2U * FLEX_PAGE_SIZE))) |
+			  (entry[i + 3U] ^ (value + (3U * FLEX_PAGE_SIZE)));
+		value += 4U * FLEX_PAGE_SIZE;
 	}
-	pass->same = pass->same && (differ == 0U);
+	return differ == 0U;
 }
 
 /* The descriptor for the address range that an entry of `level` covers, DESC_SPLIT, or 0 when nothing is there. */
@@ -97,7 +88,8 @@ static uint64_t descriptor(unsigned int level, uint64_t base)
 			continue;
 		}
 		if (level == 3U) {
-			return base | DESC_ATTRS | DESC_PAGE;
+			return ((i == 0U) && flex_page_hidden(&flex_monitor, base)) ?
+			       0U : (base | DESC_ATTRS | DESC_PAGE);
 		}
 		if ((i != 0U) && (base >= ranges[i].base) && (end <= range_end)) {
 			return base | DESC_ATTRS | DESC_BLOCK;
@@ -107,9 +99,12 @@ static uint64_t descriptor(unsigned int level, uint64_t base)
 	return 0U;
 }
 
-static bool in_dram(uint64_t base)
+/* 2M of DRAM without a hidden page. */
+static bool in_open_dram(uint64_t base)
 {
-	return (base >= FLEX_BOARD_DRAM_BASE) && ((base - FLEX_BOARD_DRAM_BASE) < FLEX_BOARD_DRAM_SIZE);
+	return flex_address_ok(&flex_monitor, base) &&
+	       ((flex_monitor.blocks[flex_page_index(&flex_monitor, base) / TABLE_ENTRIES] >>
+		 FLEX_BLOCK_STATE_SHIFT) == FLEX_BLOCK_OPEN);
 }
 
 static uint64_t new_table(struct stage2_pass *pass)
@@ -129,8 +124,7 @@ static void fill(struct stage2_pass *pass, uint64_t table, unsigned int entries,
 	uint64_t value, child;
 	unsigned int i;
 
-	if ((level == 3U) && in_dram(base)) {
-		fill_dram(pass, table, base);
+	if ((level == 3U) && in_open_dram(base) && dram_table_ok(table, base)) {
 		return;
 	}
 	for (i = 0U; i < entries; i++) {

@@ -41,18 +41,17 @@
 extern struct flex_monitor flex_monitor;
 
 /*
- * A pass over what lies in the hidden region: written, or, once nobody but EL3 can reach it, compared with what was
- * written. The normal world's bus masters could write there until the SMMU translates.
+ * A pass over all that lies in the hidden region: each word is computed from the board file and the page entries, and
+ * put right where it is something else; `same` is false then.
  */
 struct stage2_pass {
-	bool verify;
 	bool same;
 	uint64_t pool;	/* next free table */
 };
 
 void stage2_set(struct stage2_pass *pass, uint64_t address, uint64_t value);
 
-/* stage2.c: all tables; pass->same is false when a verifying pass found anything else */
+/* stage2.c */
 void stage2_tables(struct stage2_pass *pass);
 void stage2_unmap(uint64_t page);
 void stage2_map(uint64_t page);
@@ -69,6 +68,7 @@ uintptr_t el2_fault(void *handle);
 /* protect.c */
 int protect_switch(bool on);
 bool protect_is_on(void);
+void protect_prepare(void);
 
 /* ../smmu/smmuv3.c. Deadlines inside: FLEX_OK or FLEX_E_TIMEOUT. Safe on several cores at once. */
 void smmu_tables(struct stage2_pass *pass);

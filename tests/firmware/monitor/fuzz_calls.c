@@ -320,7 +320,7 @@ static void fuzz_region(void)
 		if ((expect == FLEX_OK) && (o.rc == FLEX_E_INTERRUPTED)) {
 			EXPECT(o.x1 > region[r].done);
 			EXPECT(o.x1 < size);
-			EXPECT_EQ(fake.polls_until_interrupt, 0);
+			EXPECT((fake.polls_until_interrupt == 0) || ((o.x1 - region[r].done) == FLEX_BLOCK_SIZE));
 			region[r].done = o.x1;
 			break;
 		}

@@ -322,8 +322,11 @@ static void drops_pass_over_empty_slots_and_resume(void)
 	EXPECT_EQ(o.x1, FLEX_MAILBOX_ENTRIES);
 	fake.polls_until_interrupt = -1;
 	o = payload(FLEX_MON_DROP, o.x1, SLOTS - o.x1, 0U);
+	EXPECT_EQ(o.rc, FLEX_E_INTERRUPTED); /* enough for one call */
+	EXPECT_EQ(o.x1, FLEX_DROP_SLOTS);
+	o = payload(FLEX_MON_DROP, FLEX_MAILBOX_ENTRIES + FLEX_DROP_SLOTS, SLOTS - FLEX_MAILBOX_ENTRIES - FLEX_DROP_SLOTS, 0U);
 	EXPECT_EQ(o.rc, FLEX_OK);
-	EXPECT_EQ(o.x1, SLOTS - FLEX_MAILBOX_ENTRIES);
+	EXPECT_EQ(o.x1, SLOTS - FLEX_MAILBOX_ENTRIES - FLEX_DROP_SLOTS);
 	EXPECT_EQ(state_of(299U), FLEX_PAGE_DONATED);
 }
 

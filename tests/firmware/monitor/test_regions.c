@@ -2,6 +2,17 @@
 /* Regions: whole blocks, secured and released as one. */
 #include "fake.h"
 
+/* To the end, however often the call has to be made. */
+static struct out release(uint64_t base, uint64_t size)
+{
+	struct out o = { FLEX_OK, 0U, 0U, 0U };
+
+	do {
+		o = nw(FLEX_MON_REGION_RELEASE, base, size, o.x1);
+	} while (o.rc == FLEX_E_INTERRUPTED);
+	return o;
+}
+
 #define B FLEX_BLOCK_SIZE
 #define AT(block) (DRAM_BASE + ((block) * B))
 
@@ -17,7 +28,7 @@ static void a_region_is_secured_and_released(void)
 	EXPECT(!fake.mapped[FLEX_BLOCK_PAGES]);
 	EXPECT(fake.mapped[FLEX_BLOCK_PAGES - 1U]);
 
-	o = nw(FLEX_MON_REGION_RELEASE, AT(1U), 2U * B, 0U);
+	o = release(AT(1U), 2U * B);
 	EXPECT_EQ(o.rc, FLEX_OK);
 	EXPECT_EQ(o.x1, 2U * B);
 	EXPECT_EQ(fake.invalidations, 1);
@@ -90,8 +101,8 @@ static void a_release_names_the_region_exactly(void)
 	EXPECT_EQ(nw(FLEX_MON_REGION_RELEASE, AT(4U), B, 0U).rc, FLEX_E_STATE);
 	EXPECT_EQ(nw(FLEX_MON_REGION_RELEASE, AT(1U), 2U * B, FLEX_PAGE_SIZE).rc, FLEX_E_INVAL);
 	EXPECT_EQ(fake.scrubs, 0);
-	EXPECT_EQ(nw(FLEX_MON_REGION_RELEASE, AT(1U), 2U * B, 0U).rc, FLEX_OK);
-	EXPECT_EQ(nw(FLEX_MON_REGION_RELEASE, AT(1U), 2U * B, 0U).rc, FLEX_E_STATE);
+	EXPECT_EQ(release(AT(1U), 2U * B).rc, FLEX_OK);
+	EXPECT_EQ(release(AT(1U), 2U * B).rc, FLEX_E_STATE);
 }
 
 static void an_interrupted_release_resumes_where_it_was(void)
@@ -116,6 +127,17 @@ static void an_interrupted_release_resumes_where_it_was(void)
 	} while (o.rc == FLEX_E_INTERRUPTED);
 	EXPECT_EQ(o.rc, FLEX_OK);
 	EXPECT_EQ(fake.scrubs, FLEX_BLOCK_PAGES);
+}
+
+static void a_long_release_goes_on_in_further_calls(void)
+{
+	struct out o;
+
+	EXPECT_EQ(nw(FLEX_MON_REGION_SECURE, AT(0U), 2U * B, 0U).rc, FLEX_OK);
+	o = nw(FLEX_MON_REGION_RELEASE, AT(0U), 2U * B, 0U);
+	EXPECT_EQ(o.rc, FLEX_E_INTERRUPTED);
+	EXPECT_EQ(o.x1, FLEX_REGION_CALL_PAGES * FLEX_PAGE_SIZE);
+	EXPECT_EQ(nw(FLEX_MON_REGION_RELEASE, AT(0U), 2U * B, o.x1).rc, FLEX_OK);
 }
 
 static void a_used_region_is_not_released(void)
@@ -171,6 +193,7 @@ int main(void)
 	RUN(pages_of_a_region_are_nobody_elses);
 	RUN(a_release_names_the_region_exactly);
 	RUN(an_interrupted_release_resumes_where_it_was);
+	RUN(a_long_release_goes_on_in_further_calls);
 	RUN(a_used_region_is_not_released);
 	RUN(a_busy_region_is_left_alone);
 	RUN(there_are_so_many_regions_and_no_more);

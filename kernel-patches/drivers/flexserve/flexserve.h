@@ -232,7 +232,7 @@ int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *r
 void flex_model_end(struct flex_model *model);
 int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_clock *clock,
 		    u32 *loaded);
-int flex_model_reserve(struct flex_model *model);
+int flex_model_reserve(struct flex_model *model, char *reason);
 int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *reason);
 int flex_model_shut(struct flex_model *model);
 void flex_models_lost(void);
@@ -286,7 +286,8 @@ struct flex_request {
 	struct flex_watchdog watchdog;	/* fed by all threads, looked at by the leader */
 	atomic_t helpers;
 	wait_queue_head_t helpers_wait;
-	u32 fruitless;			/* NEEDs in a row for which nothing was missing */
+	u64 needs_heartbeat;		/* when NEEDs were last counted */
+	u32 needs;			/* NEEDs since it advanced */
 	int load_error;			/* of Linux, behind the payload's */
 	atomic64_t entries;
 	struct completion done;

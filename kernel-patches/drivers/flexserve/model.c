@@ -169,11 +169,13 @@ static bool flex_models_evict(const struct flex_model *keep)
 /**
  * flex_model_reserve() - the payload gives a model its number and its slots
  * @model: not open; flex_models_lock held
+ * @reason: says why when there is not enough, FLEX_REASON_BYTES
  *
  * May sleep. Return: 0 or a negative errno.
  */
-int flex_model_reserve(struct flex_model *model)
+int flex_model_reserve(struct flex_model *model, char *reason)
 {
+	u64 pages = DIV_ROUND_UP_ULL(model->bytes, PAGE_SIZE);
 	struct flex_call call = { .op = FLEX_OP_MODEL_OPEN, .arg = { model->bytes },
 				  .hasty = true };
 	s64 error;
@@ -186,11 +188,14 @@ int flex_model_reserve(struct flex_model *model)
 		call.hasty = false;
 		error = flex_payload_run(&call);
 	}
+	if (error == FLEX_E_EXHAUSTED)
+		snprintf(reason, FLEX_REASON_BYTES,
+			 "the model has %llu pages; there are slots for %u, or other models use them",
+			 pages, flex_firmware.slots);
 	if (error != FLEX_OK)
 		return flex_errno(error);
 
-	ret = flex_range_add(&model->range, call.result.a3,
-			     DIV_ROUND_UP_ULL(model->bytes, PAGE_SIZE),
+	ret = flex_range_add(&model->range, call.result.a3, pages,
 			     model->mode == FLEX_MODE_FLEXSERVE);
 	if (ret) {
 		flex_payload_call(FLEX_OP_MODEL_CLOSE, call.result.a2, 0, 0, NULL);
@@ -262,7 +267,7 @@ static int flex_model_open_locked(struct flex_model *model, struct flex_clock *c
 	flex_model_reap(model);
 	if (model->open)
 		return 0;
-	ret = flex_model_reserve(model);
+	ret = flex_model_reserve(model, reason);
 	if (ret)
 		return ret;
 	ret = flex_model_parse(model, clock, reason);

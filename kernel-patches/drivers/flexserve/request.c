@@ -15,7 +15,11 @@
 #include "flexserve.h"
 
 #define FLEX_HELPER_US 100		/* between two offers to help */
-#define FLEX_FRUITLESS_MAX 1000		/* NEEDs without anything missing */
+/*
+ * NEEDs within one layer. A large layer has some dozens; more than this and its
+ * pages are taken back faster than they come.
+ */
+#define FLEX_NEEDS_MAX 1024
 #define FLEX_TURN_JIFFIES (HZ / 20)	/* waiting for other requests to leave a thread */
 #define FLEX_CLOSE_TRIES 500
 #define FLEX_CLOSE_WAIT_US 2000
@@ -121,16 +125,25 @@ static s64 flex_request_token(struct flex_request *request, const struct arm_smc
 	return FLEX_OK;
 }
 
+/* Memory is so short that the layer under way never gets all of its pages. */
+static bool flex_request_thrashes(struct flex_request *request)
+{
+	u64 heartbeat = READ_ONCE(flex_session_comm(request->session)->heartbeat);
+
+	if (heartbeat != request->needs_heartbeat)
+		request->needs = 0;
+	request->needs_heartbeat = heartbeat;
+	return ++request->needs > FLEX_NEEDS_MAX;
+}
+
 static s64 flex_request_need(struct flex_request *request, const struct arm_smccc_1_2_regs *values)
 {
 	u32 loaded = 0;
 	int ret;
 
 	ret = flex_model_load(request->model, values->a3, values->a4, &request->clock, &loaded);
-	if (!ret && !loaded && ++request->fruitless > FLEX_FRUITLESS_MAX)
-		ret = -EIO;
-	if (loaded)
-		request->fruitless = 0;
+	if (!ret && flex_request_thrashes(request))
+		ret = -ENOMEM;
 	request->load_error = ret;
 	return ret ? FLEX_E_EXHAUSTED : FLEX_OK;
 }
@@ -246,11 +259,14 @@ static int flex_request_open_region(struct flex_request *request)
 	int ret;
 
 	mutex_lock(&flex_models_lock);
-	ret = flex_model_reserve(model);
+	ret = flex_model_reserve(model, request->result.reason);
 	mutex_unlock(&flex_models_lock);
 	if (ret)
 		return ret;
 	ret = flex_region_load(&request->region, model->file, model->bytes, &request->clock);
+	if (ret == -ENOMEM)
+		snprintf(request->result.reason, FLEX_REASON_BYTES,
+			 "no contiguous region of %llu bytes", request->region.size);
 	if (ret)
 		return ret;
 	request->clock.loaded += request->region.size >> PAGE_SHIFT;

@@ -1,4 +1,4 @@
-"""The same tokens in every mode, over either link, after a partial recall, 200 prompts long."""
+"""The same tokens in every mode, after a partial recall, 200 prompts long."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flexkit import engine, models
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session
 from flexkit.errors import FlexError
+from flexkit.events import Bus
 from flexkit.link.client import InferRequest, InferResult
 
 Infer = Callable[..., InferResult]
@@ -24,8 +25,12 @@ def _ids(result: InferResult) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("mode", ["flexserve", "strawman", "normal", "normal-idle"])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_every_mode_gives_the_reference_tokens(infer: Infer, demo: Path, story: str, mode: str, threads: int) -> None:
+def test_every_mode_gives_the_reference_tokens(
+    board: Session, infer: Infer, demo: Path, story: str, mode: str, threads: int
+) -> None:
     expected = engine.reference_tokens(demo, story, 24, ignore_eos=True)
+    if mode == "normal-idle":
+        board.client.forget(board.put_model(demo, Deadline(60, "model")), Deadline(60, "forget"))
     result = infer(24, mode=mode, threads=threads)
     assert result.prompt_ids == expected.prompt_ids
     assert _ids(result) == expected.tokens
@@ -36,26 +41,6 @@ def test_the_parts_of_ttft_sum_to_it(infer: Infer, mode: str) -> None:
     result = infer(4, mode=mode)
     assert sum(result.exposed.values()) == result.first_token - result.submitted
     assert all(ticks >= 0 for ticks in result.exposed.values())
-
-
-def test_stock_gives_the_reference_tokens(open_session: Callable[..., object], demo: Path, story: str) -> None:
-    expected = engine.reference_tokens(demo, story, 24, ignore_eos=True)
-    limit = Deadline(240, "stock")
-    with open_session(flavour="stock") as session:  # type: ignore[attr-defined]
-        path = session.put_model(demo, limit)
-        result = session.client.infer(InferRequest(path, story, 24, mode="stock", ignore_eos=True), limit)
-        assert session.client.check("cat /sys/devices/system/cpu/online", limit).strip() == "0-1"
-    assert _ids(result) == expected.tokens
-
-
-def test_over_ssh(open_session: Callable[..., object], demo: Path, story: str) -> None:
-    expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
-    limit = Deadline(240, "SSH")
-    with open_session(via="ssh") as session:  # type: ignore[attr-defined]
-        assert session.ssh is not None
-        path = session.put_model(demo, limit)
-        result = session.client.infer(InferRequest(path, story, 8, threads=2, ignore_eos=True), limit)
-    assert _ids(result) == expected.tokens
 
 
 def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: Path, story: str) -> None:
@@ -74,7 +59,7 @@ def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: P
 
 def test_a_larger_model_of_many_pages(board: Session, demo: Path) -> None:
     """25M parameters: thousands of scattered pages, two threads, tokens to the reference's."""
-    synthetic = models.synthetic("25M", "q8_0", 1)
+    synthetic = models.synthetic("25M", "q8_0", 1, Bus())
     prompt = models.prompt_of(synthetic, 16, 3)
     expected = engine.reference_tokens(synthetic, prompt, 4, ignore_eos=True)
     limit = Deadline(300, "25M")

@@ -9,6 +9,7 @@ import pytest
 from flexkit import engine, models
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session
+from flexkit.events import Bus
 from flexkit.link.client import InferRequest, InferResult
 
 MIB = 1 << 20
@@ -24,7 +25,7 @@ def _meminfo(board: Session) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def resident(board: Session) -> Iterator[Callable[[], InferResult]]:
     """A function that runs a 25M model, whose weights stay in secure memory."""
-    model = models.synthetic("25M", "q8_0", 1)
+    model = models.synthetic("25M", "q8_0", 1, Bus())
     prompt = models.prompt_of(model, 8, 3)
     limit = Deadline(600, "25M model")
     path = board.put_model(model, limit)

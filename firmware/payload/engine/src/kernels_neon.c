@@ -12,6 +12,11 @@
 
 #include "kernels.h"
 
+/* A kernel within one page of code: QEMU's translator jumps directly only inside a page, and a loop that lies across a
+ * border was measured a quarter slower. */
+#define KERNEL __attribute__((aligned(2048))) static uint64_t
+#define KERNEL_SDOT __attribute__((aligned(2048), target("arch=armv8.2-a+dotprod"))) static uint64_t
+
 static inline int8x16_t load(const uint8_t *at)
 {
 	return vld1q_s8((const int8_t *)at);
@@ -27,34 +32,53 @@ static inline int16x8_t odds(int8x16_t v)
 	return vshrq_n_s16(vreinterpretq_s16_s8(v), 8);
 }
 
-static inline int64_t add_scaled(int64_t sum, int32_t dot, int32_t scale, int64_t n)
+/* sum + dot * factor; unsigned, since a factor that does not fit may overflow. */
+static inline int64_t add_product(int64_t sum, int32_t dot, int64_t factor)
 {
-	return (int64_t)((uint64_t)sum + (uint64_t)(int64_t)(dot * scale) * (uint64_t)n);
+	return (int64_t)((uint64_t)sum + (uint64_t)(int64_t)dot * (uint64_t)factor);
 }
 
 /* ---- one token ---- */
 
-static uint64_t one_token_mla(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale,
-			      int64_t *sum)
+#define EACH_ROW _Pragma("GCC unroll 4") for (uint32_t r = 0; r < 4; r++)
+
+/* 16 weights of each of four rows times 16 elements, two products in each lane. The rows go step by step together, so
+ * that no step waits for the one before it. */
+static inline void sixteen(int16x8_t two[4], const uint8_t *const at[4], uint32_t offset, const int16_t *x)
+{
+	int16x8_t even[4], odd[4], x_even, x_odd;
+	int8x16_t both[4];
+
+	EACH_ROW both[r] = load(at[r] + offset);
+	EACH_ROW even[r] = vshlq_n_s16(vreinterpretq_s16_s8(both[r]), 8);
+	EACH_ROW odd[r] = odds(both[r]);
+	EACH_ROW even[r] = vshrq_n_s16(even[r], 8);
+	x_even = vld1q_s16(x);
+	x_odd = vld1q_s16(x + 8);
+	EACH_ROW two[r] = vmulq_s16(even[r], x_even);
+	EACH_ROW two[r] = vmlaq_s16(two[r], odd[r], x_odd);
+}
+
+KERNEL one_token_mla(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
 {
 	const uint8_t *at[4] = { row[0], row[1], row[2], row[3] };
+	const int16_t *x = q;
 	int64_t total[4] = { 0 };
 	uint64_t seen = 0;
 
-	for (uint32_t b = 0; b < blocks; b++) {
-		const int16_t *x = (const int16_t *)q + b * FLX_BLOCK;
-		int16x8_t x0 = vld1q_s16(x), x1 = vld1q_s16(x + 8), x2 = vld1q_s16(x + 16), x3 = vld1q_s16(x + 24);
+	for (uint32_t b = 0; b < blocks; b++, x += FLX_BLOCK) {
+		int16x8_t two[4];
+		int32x4_t dot[4];
+		int64_t by = scale[b];
 
-#pragma GCC unroll 4
-		for (uint32_t r = 0; r < 4; r++) {
-			const uint8_t *w = at[r];
-			int8x16_t first = load(w + 2), second = load(w + 18);
-			int16x8_t two = vmlaq_s16(vmulq_s16(evens(first), x0), odds(first), x1);
-			int32x4_t dot = vpaddlq_s16(two);
+		sixteen(two, at, 2, x);
+		EACH_ROW dot[r] = vpaddlq_s16(two[r]);
+		sixteen(two, at, 18, x + 16);
+		EACH_ROW dot[r] = vpadalq_s16(dot[r], two[r]);
+		EACH_ROW {
+			int64_t factor = by * flx_half_fixed(flx_u16(at[r]), &seen);
 
-			two = vmlaq_s16(vmulq_s16(evens(second), x2), odds(second), x3);
-			dot = vpadalq_s16(dot, two);
-			total[r] = add_scaled(total[r], vaddvq_s32(dot), scale[b], flx_half_fixed(flx_u16(w), &seen));
+			total[r] = add_product(total[r], vaddvq_s32(dot[r]), factor);
 			at[r] += FLX_BLOCK_BYTES;
 		}
 	}
@@ -62,8 +86,7 @@ static uint64_t one_token_mla(const uint8_t *const row[4], uint32_t blocks, cons
 	return seen;
 }
 
-__attribute__((target("arch=armv8.2-a+dotprod"))) static uint64_t
-one_token_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
+KERNEL_SDOT one_token_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
 {
 	const uint8_t *at[4] = { row[0], row[1], row[2], row[3] };
 	int64_t total[4] = { 0 };
@@ -72,14 +95,15 @@ one_token_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, cons
 	for (uint32_t b = 0; b < blocks; b++) {
 		const int8_t *x = (const int8_t *)q + b * FLX_BLOCK;
 		int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
+		int32x4_t dot[4];
+		int64_t by = scale[b];
 
-#pragma GCC unroll 4
-		for (uint32_t r = 0; r < 4; r++) {
-			const uint8_t *w = at[r];
-			int32x4_t dot = vdotq_s32(vdupq_n_s32(0), load(w + 2), x0);
+		EACH_ROW dot[r] = vdotq_s32(vdupq_n_s32(0), load(at[r] + 2), x0);
+		EACH_ROW dot[r] = vdotq_s32(dot[r], load(at[r] + 18), x1);
+		EACH_ROW {
+			int64_t factor = by * flx_half_fixed(flx_u16(at[r]), &seen);
 
-			dot = vdotq_s32(dot, load(w + 18), x1);
-			total[r] = add_scaled(total[r], vaddvq_s32(dot), scale[b], flx_half_fixed(flx_u16(w), &seen));
+			total[r] = add_product(total[r], vaddvq_s32(dot[r]), factor);
 			at[r] += FLX_BLOCK_BYTES;
 		}
 	}
@@ -115,8 +139,7 @@ static inline void store_four(int64_t *to, const struct four *sum)
 #define FOUR(dot, x, v, i) \
 	vpadalq_s16(dot, vmlaq_s16(vmulq_s16((x)[0], PAIR(v, i)), (x)[1], PAIR(v, (i) + 1)))
 
-static uint64_t four_tokens_mla(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale,
-				int64_t *sum)
+KERNEL four_tokens_mla(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
 {
 	struct four total[4] = { { vdupq_n_s64(0), vdupq_n_s64(0) }, { vdupq_n_s64(0), vdupq_n_s64(0) },
 				 { vdupq_n_s64(0), vdupq_n_s64(0) }, { vdupq_n_s64(0), vdupq_n_s64(0) } };
@@ -156,8 +179,7 @@ static uint64_t four_tokens_mla(const uint8_t *const row[4], uint32_t blocks, co
 	return seen;
 }
 
-__attribute__((target("arch=armv8.2-a+dotprod"))) static uint64_t
-four_tokens_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
+KERNEL_SDOT four_tokens_sdot(const uint8_t *const row[4], uint32_t blocks, const void *q, const int32_t *scale, int64_t *sum)
 {
 	struct four total[4] = { { vdupq_n_s64(0), vdupq_n_s64(0) }, { vdupq_n_s64(0), vdupq_n_s64(0) },
 				 { vdupq_n_s64(0), vdupq_n_s64(0) }, { vdupq_n_s64(0), vdupq_n_s64(0) } };

@@ -29,6 +29,7 @@ static uint64_t pool[POOL_TABLES][ENTRIES] TABLES;
 static unsigned int pool_used RT_KEEP;
 
 _Static_assert(FLEX_BOARD_SLOTS % ENTRIES == 0, "slots come in whole level-3 tables");
+_Static_assert(RT_WINDOW_PAGE == PTE_ADDRESS, "rt.h");
 _Static_assert(FLEX_BOARD_DRAM_BASE % MIB2 == 0, "the region window is made of 2M blocks");
 
 /* The table below `entry`, from the pool if there is none yet. Build time only: no MMU, no other core. */
@@ -96,9 +97,9 @@ void *rt_slot_address(uint64_t slot)
 	return (void *)(RT_WINDOW + slot * FLEX_PAGE_SIZE);
 }
 
-uint64_t rt_window_page(uint64_t slot)
+const uint64_t *rt_window_entries(void)
 {
-	return __atomic_load_n(&window_level3[slot], __ATOMIC_ACQUIRE) & PTE_ADDRESS;
+	return window_level3;
 }
 
 void rt_window_set(uint64_t slot, uint64_t page)

@@ -45,76 +45,85 @@ uint64_t srv_pinned_pages(void)
 	return __atomic_load_n(&pinned, __ATOMIC_RELAXED);
 }
 
-/* Counts a page that is to become pinned. */
-static bool quota_take(void)
+/* Counts pages that are to become pinned: all of them or none. */
+static bool quota_take(uint64_t pages)
 {
-	if (__atomic_add_fetch(&pinned, 1, __ATOMIC_RELAXED) <= FLEX_BOARD_PIN_QUOTA)
+	if (__atomic_add_fetch(&pinned, pages, __ATOMIC_RELAXED) <= FLEX_BOARD_PIN_QUOTA)
 		return true;
-	__atomic_fetch_sub(&pinned, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(&pinned, pages, __ATOMIC_RELAXED);
 	return false;
 }
 
-static void quota_give(void)
+static void quota_give(uint64_t pages)
 {
-	__atomic_fetch_sub(&pinned, 1, __ATOMIC_RELAXED);
+	if (pages)
+		__atomic_fetch_sub(&pinned, pages, __ATOMIC_RELAXED);
 }
 
-/* HELD, pins => pins + 1. FLEX_E_STATE: no page there, or it is being taken. */
-static int64_t pin_slot(uint64_t slot)
+/* A page that becomes pinned is paid for: from what was taken beforehand, or on the spot. */
+static bool pay(uint64_t *taken)
 {
-	uint64_t word = load_slot(slot);
+	if (*taken == 0 && !quota_take(1))
+		return false;
+	*taken -= *taken != 0;
+	return true;
+}
+
+/* HELD, pins => pins + 1; the word from then on. FLEX_E_STATE: no page there, or it is being taken. */
+static int64_t pin_slot(uint64_t *slot, uint64_t *taken, uint64_t *pinned_word)
+{
+	uint64_t word = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 
 	for (;;) {
 		bool first = slot_pins(word) == 0;
 
 		if (slot_state(word) != FLEX_SLOT_HELD)
 			return FLEX_E_STATE;
-		if (slot_pins(word) == FLEX_SLOT_PINS_MAX || (first && !quota_take()))
+		if (slot_pins(word) == FLEX_SLOT_PINS_MAX || (first && !pay(taken)))
 			return FLEX_E_QUOTA;
-		if (__atomic_compare_exchange_n(&rt_slot_words()[slot], &word, word + PIN_ONE, false, __ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
+		*pinned_word = word + PIN_ONE;
+		if (__atomic_compare_exchange_n(slot, &word, *pinned_word, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return FLEX_OK;
-		if (first)
-			quota_give();
+		*taken += first;
 	}
-}
-
-static void unpin_slot(uint64_t slot)
-{
-	uint64_t before = __atomic_fetch_sub(&rt_slot_words()[slot], PIN_ONE, __ATOMIC_ACQ_REL);
-
-	if (slot_pins(before) == 0)
-		rt_panic("unpinned slot unpinned");
-	if (slot_pins(before) == 1)
-		quota_give();
 }
 
 void srv_unpin(uint64_t first, uint64_t count)
 {
-	for (uint64_t slot = first; slot < first + count; slot++)
-		unpin_slot(slot);
+	uint64_t *slots = rt_slot_words();
+	uint64_t freed = 0;
+
+	for (uint64_t slot = first; slot < first + count; slot++) {
+		uint64_t pins = slot_pins(__atomic_fetch_sub(&slots[slot], PIN_ONE, __ATOMIC_ACQ_REL));
+
+		if (pins == 0)
+			rt_panic("unpinned slot unpinned");
+		freed += pins == 1;
+	}
+	quota_give(freed);
 }
 
 /* Is the slot, which is pinned, mapped as it is now? The generation is written before the entry, and read after it. */
-static bool mapping_right(uint64_t slot)
+static bool mapping_right(const uint64_t *window_entries, uint64_t slot, uint64_t word)
 {
-	uint64_t word = load_slot(slot);
+	uint64_t entry = __atomic_load_n(&window_entries[slot], __ATOMIC_ACQUIRE);
 
-	return rt_window_page(slot) == slot_page(word) &&
+	return (entry & RT_WINDOW_PAGE) == slot_page(word) &&
 	       __atomic_load_n(&mapped_generation[slot], __ATOMIC_RELAXED) == slot_generation(word);
 }
 
 /* Break before make, for all of a batch at once. All slots are pinned, so what they hold stays. */
 static void map_batch(uint64_t first, uint64_t count)
 {
+	const uint64_t *entries = rt_window_entries();
 	uint64_t mask = rt_lock(&window);
 	uint64_t wrong = 0;
 
 	for (uint64_t i = 0; i < count; i++) {
-		if (mapping_right(first + i))
+		if (mapping_right(entries, first + i, load_slot(first + i)))
 			continue;
 		wrong |= 1UL << i;
-		if (rt_window_page(first + i)) {
+		if (entries[first + i]) {
 			rt_window_set(first + i, 0);
 			rt_window_invalidate(first + i);
 		}
@@ -131,32 +140,36 @@ static void map_batch(uint64_t first, uint64_t count)
 	rt_unlock(&window, mask);
 }
 
+/* Maps what is not mapped right, from the first such slot on. */
 static void map_slots(uint64_t first, uint64_t count)
 {
-	for (uint64_t done = 0; done < count; done++) {
-		uint64_t batch = count - done < MAP_BATCH ? count - done : MAP_BATCH;
-
-		if (mapping_right(first + done))
-			continue;
-		map_batch(first + done, batch);
-		done += batch - 1;
-	}
-	/* What was right already may have been made so by another core, just now. */
-	rt_window_sync();
+	for (uint64_t done = 0; done < count; done += MAP_BATCH)
+		map_batch(first + done, count - done < MAP_BATCH ? count - done : MAP_BATCH);
 }
 
 int64_t srv_pin(uint64_t first, uint64_t count, uint64_t *hole)
 {
-	for (uint64_t i = 0; i < count; i++) {
-		int64_t error = pin_slot(first + i);
+	const uint64_t *entries = rt_window_entries();
+	uint64_t *slots = rt_slot_words();
+	uint64_t taken = quota_take(count) ? count : 0;
+	uint64_t right = 0, i, word;
+	int64_t error = FLEX_OK;
 
-		if (error) {
-			srv_unpin(first, i);
-			*hole = first + i;
-			return error;
-		}
+	for (i = 0; i < count; i++) {
+		error = pin_slot(&slots[first + i], &taken, &word);
+		if (error)
+			break;
+		right += right == i && mapping_right(entries, first + i, word);
 	}
-	map_slots(first, count);
+	quota_give(taken);
+	if (error) {
+		srv_unpin(first, i);
+		*hole = first + i;
+		return error;
+	}
+	map_slots(first + right, count - right);
+	/* What was right already may have been made so by another core, just now. */
+	rt_window_sync();
 	return FLEX_OK;
 }
 

@@ -145,9 +145,9 @@ void *rt_slot_address(uint64_t slot)
 	return window + slot * FLEX_PAGE_SIZE;
 }
 
-uint64_t rt_window_page(uint64_t slot)
+const uint64_t *rt_window_entries(void)
 {
-	return __atomic_load_n(&table[slot], __ATOMIC_ACQUIRE);
+	return table;
 }
 
 void rt_window_set(uint64_t slot, uint64_t page)

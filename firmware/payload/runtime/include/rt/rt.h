@@ -71,7 +71,8 @@ struct rt_smc rt_smc(uint64_t fid, uint64_t a1, uint64_t a2, uint64_t a3);
  * window's lock (serving/memory.c has it), from one page to another only by way of 0 and an invalidation.
  */
 void *rt_slot_address(uint64_t slot);
-uint64_t rt_window_page(uint64_t slot);              /* the page that is mapped there, by physical address; 0: none */
+const uint64_t *rt_window_entries(void);             /* by slot: the page mapped there under RT_WINDOW_PAGE; 0: none */
+#define RT_WINDOW_PAGE 0x0000fffffffff000UL
 void rt_window_set(uint64_t slot, uint64_t page);    /* page 0: unmapped */
 void rt_window_invalidate(uint64_t slot);            /* TLB entries of the slot; done after rt_window_sync() */
 void rt_window_sync(void);

@@ -15,12 +15,13 @@
 #define PAGE_COUNT	(FLEX_BOARD_DRAM_SIZE >> FLEX_PAGE_SHIFT)
 #define BLOCK_COUNT	(FLEX_BOARD_DRAM_SIZE >> FLEX_BLOCK_SHIFT)
 
-/* The "pages" region: page entries, block words, and the dirty flag in its last cache line. */
+/* The "pages" region: page entries, block words, marks, and the dirty flag in its last cache line. */
 #define BLOCKS_BASE	(FLEX_BOARD_PAGES_BASE + (PAGE_COUNT * sizeof(uint32_t)))
+#define MARKS_BASE	(BLOCKS_BASE + (BLOCK_COUNT * sizeof(uint32_t)))
 #define DIRTY_BASE	(FLEX_BOARD_PAGES_BASE + FLEX_BOARD_PAGES_SIZE - 64U)
 #define DIRTY_MAGIC	UINT64_C(0x59545249444B5846)	/* "FXKDIRTY" */
 
-CASSERT((BLOCKS_BASE + (BLOCK_COUNT * sizeof(uint32_t))) <= DIRTY_BASE, flex_pages_region_too_small);
+CASSERT((MARKS_BASE + BLOCK_COUNT) <= DIRTY_BASE, flex_pages_region_too_small);
 CASSERT((FLEX_BOARD_SLOTS * sizeof(uint64_t)) <= FLEX_BOARD_SLOTS_SIZE, flex_slots_region_too_small);
 CASSERT((FLEX_BOARD_MAILBOXES * FLEX_MAILBOX_SIZE) <= FLEX_BOARD_SHARED_SIZE, flex_shared_region_too_small);
 CASSERT(sizeof(struct flex_mailbox) == FLEX_MAILBOX_SIZE, flex_mailbox_size);
@@ -91,19 +92,28 @@ static void check_cpu(void)
 	}
 }
 
-void flex_monitor_dirty(bool dirty)
+/*
+ * Which 2M of DRAM held anything secure since protection was turned on, one byte each, in memory (not in a cache)
+ * before the first page there is secure: a reset may lose the caches, and the page entries with them.
+ */
+void flex_monitor_mark(uint64_t address)
 {
-	*(volatile uint64_t *)DIRTY_BASE = dirty ? DIRTY_MAGIC : 0U;
-	flush_dcache_range(DIRTY_BASE, sizeof(uint64_t));
+	volatile uint8_t *mark = (volatile uint8_t *)MARKS_BASE + ((address - FLEX_BOARD_DRAM_BASE) >> FLEX_BLOCK_SHIFT);
+
+	if (*mark == 0U) {
+		*mark = 1U;
+		flush_dcache_range((uintptr_t)mark, 1U);
+	}
 }
 
-static void scrub_bytes(uint64_t from, uint64_t to)
+void flex_monitor_dirty(bool dirty)
 {
-	if (from < to) {
-		zeromem((void *)(uintptr_t)from, to - from);
-		flush_dcache_range((uintptr_t)from, to - from);
-		flex_monitor.stat[FLEX_STAT_RESET_SCRUBBED] += (to - from) >> FLEX_PAGE_SHIFT;
+	if (!dirty) {
+		zeromem((void *)MARKS_BASE, BLOCK_COUNT);
+		flush_dcache_range(MARKS_BASE, BLOCK_COUNT);
 	}
+	*(volatile uint64_t *)DIRTY_BASE = dirty ? DIRTY_MAGIC : 0U;
+	flush_dcache_range(DIRTY_BASE, sizeof(uint64_t));
 }
 
 struct extent {
@@ -111,12 +121,35 @@ struct extent {
 	uint64_t end;
 };
 
-/* All of DRAM but two extents, in the order of their addresses, to the byte: their last pages have tails. */
-static void scrub_dram(struct extent low, struct extent high)
+/* [from, to) but for `count` extents, to the byte: their last pages have tails. */
+static void scrub_around(uint64_t from, uint64_t to, const struct extent *kept, unsigned int count)
 {
-	scrub_bytes(FLEX_BOARD_DRAM_BASE, low.base);
-	scrub_bytes(low.end, high.base);
-	scrub_bytes(high.end, FLEX_BOARD_DRAM_BASE + FLEX_BOARD_DRAM_SIZE);
+	if (from >= to) {
+		return;
+	}
+	if (count == 0U) {
+		zero_normalmem((void *)(uintptr_t)from, to - from);
+		flush_dcache_range((uintptr_t)from, to - from);
+		return;
+	}
+	scrub_around(from, MIN(to, kept->base), kept + 1, count - 1U);
+	scrub_around(MAX(from, kept->end), to, kept + 1, count - 1U);
+}
+
+/* What held anything secure when the last boot ended: all of each 2M that is marked. */
+static void scrub_marked(const struct extent *kept, unsigned int count)
+{
+	const uint8_t *mark = (const uint8_t *)MARKS_BASE;
+	uint64_t base = FLEX_BOARD_DRAM_BASE;
+	unsigned int i;
+
+	for (i = 0U; i < BLOCK_COUNT; i++) {
+		if (mark[i] != 0U) {
+			scrub_around(base, base + FLEX_BLOCK_SIZE, kept, count);
+			flex_monitor.stat[FLEX_STAT_RESET_SCRUBBED] += FLEX_BLOCK_PAGES;
+		}
+		base += FLEX_BLOCK_SIZE;
+	}
 }
 
 /* Bytes of a flattened device tree: its second big-endian word. */
@@ -127,16 +160,14 @@ static uint64_t dtb_size(uint64_t dtb)
 
 void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb)
 {
-	struct extent kept = { keep_base, keep_base + keep_size };
-	struct extent tree = { dtb, dtb + dtb_size(dtb) };
+	const struct extent kept[] = {
+		{ keep_base, keep_base + keep_size },
+		{ dtb, dtb + dtb_size(dtb) },
+	};
 
 	check_cpu();
 	if (*(volatile uint64_t *)DIRTY_BASE == DIRTY_MAGIC) {
-		if (tree.base < kept.base) {
-			scrub_dram(tree, kept);
-		} else {
-			scrub_dram(kept, tree);
-		}
+		scrub_marked(kept, ARRAY_SIZE(kept));
 		NOTICE("FlexKit: secure memory was in use at the last reset; %llu pages scrubbed\n",
 		       (unsigned long long)flex_monitor.stat[FLEX_STAT_RESET_SCRUBBED]);
 	}
@@ -156,7 +187,7 @@ void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb)
  * flex_monitor_shutdown() - scrubs every page that is not NORMAL, and every region
  *
  * Other cores may still run in the secure world and write what they hold, so the dirty flag stays as it is and the
- * next boot scrubs all of DRAM if the flag outlives the reset.
+ * next boot scrubs again, if the flag outlives the reset.
  */
 void flex_monitor_shutdown(void)
 {

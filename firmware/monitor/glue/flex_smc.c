@@ -14,6 +14,18 @@
 
 #define ISR_INTERRUPT	(UINT64_C(3) << 6)	/* IRQ or FIQ pending, masked or not */
 
+static void op_unmap(uint64_t page)
+{
+	flex_monitor_mark(page);
+	stage2_unmap(page);
+}
+
+static void op_unmap_block(uint64_t block)
+{
+	flex_monitor_mark(block);
+	stage2_unmap_block(block);
+}
+
 static int op_invalidate(void)
 {
 	stage2_tlbi();
@@ -37,9 +49,9 @@ static uint64_t op_ticks(void)
 }
 
 const struct flex_ops flex_machine_ops = {
-	.unmap = stage2_unmap,
+	.unmap = op_unmap,
 	.map = stage2_map,
-	.unmap_block = stage2_unmap_block,
+	.unmap_block = op_unmap_block,
 	.map_block = stage2_map_block,
 	.invalidate = op_invalidate,
 	.publish = stage2_publish,

@@ -29,9 +29,9 @@ static uint64_t memory_free(void)
 	return (uint64_t)kilobytes * 1024;
 }
 
-static void *map_fresh(uint64_t bytes, int flags)
+static void *map_fresh(uint64_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -53,6 +53,17 @@ static void spare_me(void)
 	fclose(file);
 }
 
+/* Memory that is really there: the kernel fills it, in large pages where it has them, without a fault for each. */
+static bool take(uint64_t bytes)
+{
+	void *memory = map_fresh(bytes);
+
+	if (!memory)
+		return false;
+	madvise(memory, bytes, MADV_HUGEPAGE); /* no matter if it cannot */
+	return !madvise(memory, bytes, MADV_POPULATE_WRITE);
+}
+
 int flex_hold_worker(const struct flex_message *message, int pipe)
 {
 	static struct flex_builder builder;
@@ -65,7 +76,7 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 	for (uint64_t free; (free = memory_free()) > leave + STEP;) {
 		uint64_t bytes = free - leave < LARGE ? (free - leave) / STEP * STEP : LARGE;
 
-		if (!map_fresh(bytes, MAP_POPULATE)) /* the kernel fills it: no fault for each page */
+		if (!take(bytes))
 			return flex_answer_error(pipe, message->request, errno, NULL);
 		held += bytes;
 	}
@@ -85,7 +96,7 @@ int flex_fault_worker(const struct flex_message *message, int pipe)
 
 	if (!bytes)
 		return flex_answer_error(pipe, message->request, EINVAL, "FAULT: no size");
-	memory = map_fresh(bytes, 0);
+	memory = map_fresh(bytes);
 	if (!memory)
 		return flex_answer_error(pipe, message->request, errno, NULL);
 	madvise(memory, bytes, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */

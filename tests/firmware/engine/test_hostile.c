@@ -76,6 +76,28 @@ static void mutate_for_a_while(uint64_t seed, uint64_t bytes, uint64_t metadata)
 	CHECK(loaded > 0 && loaded < runs);
 }
 
+/* The image may be another when it is loaded than it was when it was measured (pages come and go in between). */
+static void change_between_passes(uint64_t seed, uint64_t bytes, uint64_t metadata)
+{
+	struct flx_reason reason;
+	struct flx_model model;
+	uint64_t room, loaded = 0;
+	void *arena = NULL;
+
+	CHECK(flx_model_measure(NULL, valid, bytes, &room, &reason) == FLX_OK);
+	CHECK(posix_memalign(&arena, FLX_ARENA_ALIGN, room) == 0);
+	for (uint32_t i = 0; i < 3000; i++) {
+		int error;
+
+		mutate(&seed, bytes, metadata);
+		error = flx_model_load(&model, NULL, changed, bytes, arena, room, &reason);
+		CHECK(error == FLX_OK || error == FLX_E_MODEL || error == FLX_E_ARENA);
+		loaded += error == FLX_OK;
+	}
+	CHECK(loaded > 0 && loaded < 3000);
+	free(arena);
+}
+
 static void refusals_name_their_reason(uint64_t bytes)
 {
 	struct flx_reason reason;
@@ -107,6 +129,7 @@ int main(void)
 		refusals_name_their_reason(bytes);
 		cut_everywhere(bytes, metadata);
 		refuse_every_pin(bytes);
+		change_between_passes(2000 + i, bytes, metadata);
 		mutate_for_a_while(1000 + i, bytes, metadata);
 	}
 	return 0;

@@ -222,7 +222,8 @@ int flex_recall(struct flex_monitor *m, struct flex_call *call)
 			recalled += (result == FLEX_OK) ? 1U : 0U;
 			__atomic_store_n(&b.box->result[b.next], result, __ATOMIC_RELAXED);
 		}
-		if ((b.next < b.count) && m->ops->interrupt_pending()) {
+		if ((b.next < b.count) &&
+		    (((b.next - b.first) >= FLEX_SCRUB_PAGES) || m->ops->interrupt_pending())) {
 			rc = FLEX_E_INTERRUPTED;
 		}
 	}

@@ -28,7 +28,7 @@
 /* So much in one call at the most, interrupts or not, so that every stay in EL3 is short. */
 #define FLEX_AUDIT_SLOTS	4096U
 #define FLEX_DROP_SLOTS		4096U
-#define FLEX_REGION_CALL_PAGES	512U
+#define FLEX_SCRUB_PAGES	128U
 
 /*
  * Block word, one for each 2M of DRAM: state in bits 31..28, secure pages of the block below. A page is donated only

@@ -150,7 +150,7 @@ static bool region_scrub(struct flex_monitor *m, struct flex_region *r)
 	uint32_t n;
 
 	for (n = 0U; r->done < r->size; n++) {
-		if ((n == FLEX_REGION_CALL_PAGES) ||
+		if ((n == FLEX_SCRUB_PAGES) ||
 		    ((n != 0U) && ((n % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending())) {
 			return false;
 		}

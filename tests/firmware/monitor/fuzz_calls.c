@@ -138,7 +138,8 @@ static void fuzz_batch(bool donating)
 		/* it stopped for a reason that holds, and an interruption only where one was due */
 		expect = (o.rc == FLEX_E_INTERRUPTED) ? FLEX_E_INTERRUPTED : FLEX_E_STATE;
 		EXPECT((expect != FLEX_E_STATE) || refused);
-		EXPECT((expect != FLEX_E_INTERRUPTED) || (fake.polls_until_interrupt == 0));
+		EXPECT((expect != FLEX_E_INTERRUPTED) || (fake.polls_until_interrupt == 0) ||
+		       (!donating && ((o.x1 - first) == FLEX_SCRUB_PAGES)));
 		EXPECT((expect != FLEX_E_INTERRUPTED) || (((o.x1 - first) % CHUNK) == 0U));
 	}
 	EXPECT_EQ(o.rc, expect);
@@ -207,6 +208,10 @@ static void fuzz_drop(void)
 	for (; done < count; done++) {
 		unsigned int s = (unsigned int)(from + done);
 
+		if (done == FLEX_DROP_SLOTS) {
+			expect = FLEX_E_INTERRUPTED;
+			break;
+		}
 		if (slot[s].page < 0) {
 			continue;
 		}
@@ -320,7 +325,7 @@ static void fuzz_region(void)
 		if ((expect == FLEX_OK) && (o.rc == FLEX_E_INTERRUPTED)) {
 			EXPECT(o.x1 > region[r].done);
 			EXPECT(o.x1 < size);
-			EXPECT((fake.polls_until_interrupt == 0) || ((o.x1 - region[r].done) == FLEX_BLOCK_SIZE));
+			EXPECT((fake.polls_until_interrupt == 0) || ((o.x1 - region[r].done) == (FLEX_SCRUB_PAGES * FLEX_PAGE_SIZE)));
 			region[r].done = o.x1;
 			break;
 		}

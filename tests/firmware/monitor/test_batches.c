@@ -72,12 +72,45 @@ static void entries_before_first_are_not_looked_at(void)
 	EXPECT_EQ(state_of(3U), FLEX_PAGE_NORMAL);
 }
 
+/* How many entries a call does when an interrupt waits at the poll after `polls` others (-1: none waits). */
+static unsigned int part(uint32_t fid, int polls)
+{
+	unsigned int pages = (polls < 0) ? FLEX_MAILBOX_ENTRIES : (CHUNK * (unsigned int)(polls + 1));
+
+	return ((fid == FLEX_MON_RECALL) && (pages > FLEX_SCRUB_PAGES)) ? FLEX_SCRUB_PAGES : pages;
+}
+
+/* To the end, interrupted in each call. */
+static void run_interrupted(uint32_t fid, int polls, unsigned int count)
+{
+	uint64_t first = 0U, done = 0U;
+	unsigned int calls = 0U;
+	struct out o;
+
+	do {
+		fake.polls_until_interrupt = polls;
+		o = nw(fid, 0U, first, count);
+		EXPECT(o.x1 > first); /* progress in every call */
+		if (o.rc == FLEX_E_INTERRUPTED) {
+			EXPECT_EQ(o.x1, first + part(fid, polls));
+		}
+		first = o.x1;
+		done += o.x2;
+		calls++;
+		fake_check(); /* each part is secure, and invalidated, by itself */
+	} while (o.rc == FLEX_E_INTERRUPTED);
+	EXPECT_EQ(o.rc, FLEX_OK);
+	EXPECT_EQ(first, count);
+	EXPECT_EQ(calls, (count + part(fid, polls) - 1U) / part(fid, polls));
+	EXPECT((fid != FLEX_MON_RECALL) || (done == count));
+}
+
 static void a_full_batch_takes_one_invalidation(void)
 {
 	donate(512U, 0U);
 	EXPECT_EQ(fake.invalidations, 1);
 	EXPECT_EQ(fake.m.stat[FLEX_STAT_DONATED], 512);
-	EXPECT_EQ(nw(FLEX_MON_RECALL, 0U, 0U, 512U).x2, 512);
+	run_interrupted(FLEX_MON_RECALL, -1, 512U);
 	EXPECT_EQ(fake.invalidations, 1);
 	EXPECT_EQ(fake.scrubs, 512);
 	EXPECT_EQ(fake.m.stat[FLEX_STAT_RECALLED], 512);
@@ -125,31 +158,6 @@ static void a_page_named_twice_is_donated_once(void)
 	EXPECT_EQ(o.x1, 1);
 }
 
-/* Interrupted after each possible number of sub-batches, then resumed to the end. */
-static void run_interrupted(uint32_t fid, int polls, unsigned int count)
-{
-	uint64_t first = 0U, done = 0U;
-	unsigned int calls = 0U;
-	struct out o;
-
-	do {
-		fake.polls_until_interrupt = polls;
-		o = nw(fid, 0U, first, count);
-		EXPECT(o.x1 > first); /* progress in every call */
-		if (o.rc == FLEX_E_INTERRUPTED) {
-			EXPECT_EQ(o.x1, first + (CHUNK * (unsigned int)(polls + 1)));
-		}
-		first = o.x1;
-		done += o.x2;
-		calls++;
-		fake_check(); /* each part is secure, and invalidated, by itself */
-	} while (o.rc == FLEX_E_INTERRUPTED);
-	EXPECT_EQ(o.rc, FLEX_OK);
-	EXPECT_EQ(first, count);
-	EXPECT_EQ(calls, (count + (CHUNK * (unsigned int)(polls + 1)) - 1U) / (CHUNK * (unsigned int)(polls + 1)));
-	EXPECT((fid != FLEX_MON_RECALL) || (done == count));
-}
-
 static void interrupted_batches_resume(void)
 {
 	const unsigned int count[] = { 1U, 7U, 8U, 9U, 64U, 511U, 512U };
@@ -157,7 +165,7 @@ static void interrupted_batches_resume(void)
 	int polls;
 
 	for (i = 0U; i < 7U; i++) {
-		for (polls = 0; polls < 4; polls++) {
+		for (polls = -1; polls < 20; polls++) {
 			mail(0U, count[i], 3U, 1U);
 			run_interrupted(FLEX_MON_DONATE, polls, count[i]);
 			EXPECT_EQ(fake.m.stat[FLEX_STAT_SECURE_PAGES], count[i]);

@@ -61,13 +61,14 @@ def test_weights_give_way_to_a_process_that_wants_memory(board: Session, residen
     limit = Deadline(300, "pressure")
     resident()
     before = board.client.stats(limit)
-    held, _ = board.client.hold(8 * MIB, limit)
+    board.client.check("echo 3 > /proc/sys/vm/drop_caches", limit)
+    held, _ = board.client.hold(48 * MIB, limit)
     try:
-        taken = board.client.fault_in(32 * MIB, limit)
+        taken = board.client.fault_in(56 * MIB, limit)
     finally:
         board.client.let_go(held, limit)
     after = board.client.stats(limit)
-    assert taken.size == 32 * MIB
+    assert taken.size == 56 * MIB
     assert after.driver["shrinker_pages"] > before.driver["shrinker_pages"]
     assert after.info["secure_now"] < before.info["secure_now"]
     kills = board.client.check("grep -w oom_kill /proc/vmstat", limit).split()
@@ -81,10 +82,11 @@ def test_recall_in_the_middle_of_generations(board: Session, resident: Callable[
     limit = Deadline(300, "recall while computing")
     resident()
     before = board.client.stats(limit)
-    held, _ = board.client.hold(64 * MIB, limit)
+    board.client.check("echo 3 > /proc/sys/vm/drop_caches", limit)
+    held, _ = board.client.hold(56 * MIB, limit)
     try:
         rival = board.client.spawn(
-            "sysbench memory --memory-block-size=72M --memory-total-size=2000G --time=12 --threads=1 run", limit=60
+            "sysbench memory --memory-block-size=64M --memory-total-size=2000G --time=12 --threads=1 run", limit=60
         )
         for _ in range(3):
             resident()

@@ -14,7 +14,7 @@
 #include "stage2.h"
 
 #define PASSES		3U	/* one may put right what the normal world spoilt, one must find nothing */
-#define MEET_TICKS	((uint64_t)FLEX_BOARD_COUNTER_HZ)	/* one second for all cores to come */
+#define MEET_TICKS	(3U * (uint64_t)FLEX_BOARD_COUNTER_HZ)	/* for all cores to come, on an emulator that is not let run, too */
 
 enum meet_phase {
 	MEET_IDLE,	/* nobody waits */
@@ -162,7 +162,7 @@ static int meet_and_wait(void)
 /*
  * protect_switch() - FLEX_MON_PROTECT on this core
  *
- * FLEX_E_TIMEOUT: not all online cores came within a second, or the SMMU is silent; FLEX_E_STATE: something is secure;
+ * FLEX_E_TIMEOUT: not all online cores came in time, or the SMMU is silent; FLEX_E_STATE: something is secure;
  * FLEX_E_BUSY: a bus master wrote into the tables; FLEX_E_INVAL: other cores are meeting to do the opposite. In all of
  * them nothing has changed.
  */

@@ -27,8 +27,6 @@ CASSERT((FLEX_BOARD_MAILBOXES * FLEX_MAILBOX_SIZE) <= FLEX_BOARD_SHARED_SIZE, fl
 CASSERT(sizeof(struct flex_mailbox) == FLEX_MAILBOX_SIZE, flex_mailbox_size);
 CASSERT(PAGE_COUNT <= FLEX_SLOT_PAGE_MASK, flex_dram_too_large);
 
-extern const struct flex_ops flex_machine_ops;
-
 static uint64_t flex_lists[FLEX_BOARD_CORES][FLEX_MAILBOX_ENTRIES];
 
 struct flex_monitor flex_monitor = {

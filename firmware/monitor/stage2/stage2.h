@@ -40,6 +40,9 @@
 /* The one monitor of this machine. */
 extern struct flex_monitor flex_monitor;
 
+/* What the core does to this machine: glue/flex_smc.c. */
+extern const struct flex_ops flex_machine_ops;
+
 /*
  * A pass over all that lies in the hidden region: each word is computed from the board file and the page entries, and
  * put right where it is something else; `same` is false then.

@@ -14,7 +14,8 @@
 #include "stage2.h"
 
 #define PASSES		3U	/* one may put right what the normal world spoilt, one must find nothing */
-#define MEET_TICKS	(3U * (uint64_t)FLEX_BOARD_COUNTER_HZ)	/* for all cores to come, on an emulator that is not let run, too */
+/* For all cores to come, also on an emulator that its host does not let run. */
+#define MEET_TICKS	(3U * (uint64_t)FLEX_BOARD_COUNTER_HZ)
 
 enum meet_phase {
 	MEET_IDLE,	/* nobody waits */

@@ -59,7 +59,7 @@ void stage2_set(struct stage2_pass *pass, uint64_t address, uint64_t value)
 	}
 }
 
-/* Is a level-3 table all of 2M of DRAM, page by page? There are so many of these that this is worth a loop of its own. */
+/* Is a level-3 table all of 2M of DRAM, page by page? There are so many of these that they get a loop. */
 static bool dram_table_ok(uint64_t table, uint64_t base)
 {
 	const uint64_t *entry = at(table);

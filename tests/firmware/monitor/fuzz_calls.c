@@ -297,7 +297,8 @@ static void fuzz_region(void)
 	uint64_t third;
 	bool bad = (((base | size) % FLEX_BLOCK_SIZE) != 0U) || (size == 0U) || (size > DRAM_SIZE) || (base < DRAM_BASE) ||
 		   ((base - DRAM_BASE) > (DRAM_SIZE - size));
-	unsigned int block = (unsigned int)((base - DRAM_BASE) / FLEX_BLOCK_SIZE), blocks = (unsigned int)(size / FLEX_BLOCK_SIZE);
+	unsigned int block = (unsigned int)((base - DRAM_BASE) / FLEX_BLOCK_SIZE);
+	unsigned int blocks = (unsigned int)(size / FLEX_BLOCK_SIZE);
 	int r = bad ? -1 : region_model(block, blocks), expect;
 	struct out o;
 
@@ -406,7 +407,8 @@ static void model_reset(void)
 	fake_reset();
 	memset(region, 0, sizeof(region));
 	for (i = 0U; i < PAGES; i++) {
-		page[i].state = ((pa(i) >= TABLES_BASE) && (pa(i) < (TABLES_BASE + TABLES_SIZE))) ? FLEX_PAGE_HIDDEN : FLEX_PAGE_NORMAL;
+		page[i].state = ((pa(i) >= TABLES_BASE) && (pa(i) < (TABLES_BASE + TABLES_SIZE))) ?
+				FLEX_PAGE_HIDDEN : FLEX_PAGE_NORMAL;
 		page[i].region = -1;
 	}
 	for (i = 0U; i < SLOTS; i++) {

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from flexkit.deadline import Deadline
@@ -24,10 +25,8 @@ def stop(process: subprocess.Popen[bytes], grace: float = _GRACE_SECONDS) -> int
     for sig, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
         if process.poll() is not None:
             break
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, sig)
-        except ProcessLookupError:
-            pass
         try:
             process.wait(patience)
         except subprocess.TimeoutExpired:

@@ -20,7 +20,7 @@ def test_a_step_announces_begin_progress_and_end() -> None:
 def test_a_step_that_fails_ends_with_its_error() -> None:
     seen: list[Event] = []
     failure = ValueError("no")
-    with pytest.raises(ValueError), Bus([seen.append]).step("flash"):
+    with pytest.raises(ValueError, match="no"), Bus([seen.append]).step("flash"):
         raise failure
     assert seen[-1].phase is Phase.END
     assert seen[-1].error is failure

@@ -20,7 +20,7 @@ def test_output_is_returned_and_everything_is_logged(tmp_path: Path) -> None:
 
 
 def test_a_failure_carries_the_last_lines_and_the_callers_kind() -> None:
-    with pytest.raises(BuildError, match="(?s)status 3.*the reason"):
+    with pytest.raises(BuildError, match=r"(?s)status 3.*the reason"):
         proc.run(["sh", "-c", "echo the reason >&2; exit 3"], Deadline(10, "compile"), error=BuildError)
 
 
@@ -41,7 +41,7 @@ def test_a_hung_command_and_its_children_end_at_the_deadline(tmp_path: Path) -> 
 
 def test_stop_kills_a_child_that_ignores_the_first_signal() -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); print(1, flush=True); signal.pause()"],
+        [sys.executable, "-c", "import signal as s; s.signal(15, s.SIG_IGN); print(1, flush=True); s.pause()"],
         stdout=subprocess.PIPE,
         start_new_session=True,
     )

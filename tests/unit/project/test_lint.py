@@ -46,13 +46,13 @@ def c_files() -> list[Path]:
 
 
 def test_c_is_laid_out_as_the_kernel_does() -> None:
-    """Tabs of eight, lines to 130, no blanks at an end, no brace on a line of its own but a function's."""
+    """Tabs of eight, lines to 140, no blanks at an end, no brace on a line of its own but a function's."""
     wrong = []
     for path in c_files():
         lines = path.read_text(encoding="utf-8").split("\n")
         for number, line in enumerate(lines, 1):
             problem = next((text for text, pattern in C_PROBLEMS.items() if pattern.search(line)), "")
-            problem = problem or ("longer than 130" if len(line.expandtabs(8)) > 130 else "")
+            problem = problem or ("longer than 140" if len(line.expandtabs(8)) > 140 else "")
             if problem:
                 wrong.append(f"{path.relative_to(TOP)}:{number}: {problem}")
         if lines[-1] or lines[-2:] == ["", ""]:

@@ -9,7 +9,7 @@ import pytest
 from flexkit.models import grammar
 from flexkit.models.lexicon import LEXICON, ROLES
 
-SEEDS = range(300)
+SEEDS = range(150)
 
 
 def mutations(tale: str, seed: int) -> dict[str, str]:
@@ -65,7 +65,7 @@ def test_rejects_a_broken_long_range_tie(role: str) -> None:
             wrong = tale[:last] + entry[key] + tale[last + len(form) :]
             assert not grammar.judge(wrong).complete, f"seed {seed}: {wrong}"
             broken += 1
-    assert broken > 100
+    assert broken > 50
 
 
 def _binding(tale: str, role: str) -> dict[str, str] | None:
@@ -137,8 +137,8 @@ def test_marks_tell_ties_from_chance() -> None:
     """The last words of a story that name its toy are ties, the first are chance; no word is lost or added."""
     for seed in range(50):
         tale = grammar.marked(seed)
-        assert " ".join(word for word, _ in tale) == grammar.story(seed)
-        toys = [mark for word, mark in tale if word.strip('."?,!') in {entry["name"] for entry in LEXICON["toy"]}]
+        assert " ".join(word.text for word in tale) == grammar.story(seed)
+        toys = [word.mark for word in tale if word.text.strip('."?,!') in {entry["name"] for entry in LEXICON["toy"]}]
         assert toys[0] is grammar.Mark.OPEN
         assert set(toys[1:]) == {grammar.Mark.TIE}
 

@@ -99,7 +99,7 @@ def test_garbled_headers_never_raise_anything_else(tmp_path: Path) -> None:
     start = min(tensor.offset for tensor in gguf_file.read(tmp_path / "whole.gguf").tensors.values())
     path = tmp_path / "garbled.gguf"
     outcomes = {"refused": 0, "taken": 0}
-    for seed in range(1500):
+    for seed in range(600):
         rng = random.Random(seed)
         data = bytearray(whole)
         # Half of the time near the beginning or the tensor infos: between them lie mostly harmless token texts.
@@ -108,7 +108,7 @@ def test_garbled_headers_never_raise_anything_else(tmp_path: Path) -> None:
             data[rng.randrange(low, high)] = rng.choice([0, 1, 255, rng.randrange(256)])
         path.write_bytes(data)
         outcomes[_outcome(path)] += 1
-    assert outcomes["refused"] > 500, outcomes
+    assert outcomes["refused"] > 200, outcomes
 
 
 def _outcome(path: Path) -> str:

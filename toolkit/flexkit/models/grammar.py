@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
+from typing import NamedTuple
 
 from flexkit.models.lexicon import LEXICON, ROLES, Entry
 
@@ -163,23 +164,29 @@ class Mark(IntEnum):
     TIE = 2  # what the story said before: a slot that was bound already
 
 
-Word = tuple[str, Mark]
+class Word(NamedTuple):
+    """A word of a story, and for a tie the slot that it repeats."""
+
+    text: str
+    mark: Mark
+    slot: str = ""
 
 
 def _line(parts: tuple[str | Slot, ...], rng: random.Random, bound: Bindings, draw: Draw) -> list[Word]:
     """The words of one template."""
-    words: list[Word] = [("", Mark.PLAIN)]
+    words = [Word("", Mark.PLAIN)]
     for part in parts:
-        piece, mark = part, Mark.PLAIN
-        if isinstance(part, Slot):
-            mark = Mark.TIE if part.name in bound else Mark.OPEN
-            if mark is Mark.OPEN:
-                bound[part.name] = draw(part.name, rng, bound)
-            piece = bound[part.name][part.form]
-        first, *others = str(piece).split(" ")
-        before, mark_before = words[-1]
-        words[-1] = before + first, max(mark_before, mark) if first else mark_before
-        words += [(word, mark if word else Mark.PLAIN) for word in others]
+        if isinstance(part, str):
+            first, *others = part.split(" ")
+            words[-1] = words[-1]._replace(text=words[-1].text + first)
+            words += [Word(word, Mark.PLAIN) for word in others]
+            continue
+        mark, slot = (Mark.TIE, part.name) if part.name in bound else (Mark.OPEN, "")
+        if mark is Mark.OPEN:
+            bound[part.name] = draw(part.name, rng, bound)
+        first, *others = bound[part.name][part.form].split(" ")
+        words[-1] = Word(words[-1].text + first, max(mark, words[-1].mark), slot or words[-1].slot)
+        words += [Word(word, mark, slot) for word in others]
     return words
 
 
@@ -193,7 +200,7 @@ def _write(node: Node, rng: random.Random, bound: Bindings, out: list[Word], dra
         case Pick(nodes):
             first = len(out)
             _write(nodes[_weighted(rng, len(nodes))], rng, bound, out, draw)
-            out[first : first + 1] = [(word, Mark.OPEN) for word, _ in out[first : first + 1]]
+            out[first : first + 1] = [Word(word.text, Mark.OPEN) for word in out[first : first + 1]]
         case When(name, child, absent):
             if (name in bound) != absent:
                 _write(child, rng, bound, out, draw)
@@ -201,7 +208,7 @@ def _write(node: Node, rng: random.Random, bound: Bindings, out: list[Word], dra
 
 def story(seed: int, draw: Draw = by_favour) -> str:
     """The story of this seed: one line, from "Once upon a time" to "The end."."""
-    return " ".join(word for word, _ in marked(seed, draw))
+    return " ".join(word.text for word in marked(seed, draw))
 
 
 def marked(seed: int, draw: Draw = by_favour) -> list[Word]:

@@ -6,9 +6,11 @@ import io
 import math
 import random
 import tomllib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from flexkit.errors import BadInput, MissingTool
 from flexkit.models import grammar
@@ -20,22 +22,24 @@ FIRST_STORY = 1_000_000  # stories of smaller seeds are never trained on: they j
 _POOL = 8
 
 
-Token = tuple[int, Mark]
+class Token(NamedTuple):
+    """A token of a story: its id, what decided its word, and how much it counts in training."""
+
+    id: int
+    mark: Mark
+    weight: float
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """models/recipes/NAME.toml. ``batch`` counts stories; ``rate`` is the learning rate at its highest.
+class Stage:
+    """A stretch of training with one optimiser. ``batch`` counts stories; ``rate`` is the learning rate at its highest.
 
-    In the first ``even_steps`` of ``steps`` stories are drawn evenly (grammar.evenly), then as they are told.
-    ``weights`` says how much a token counts by its word's grammar.Mark: chance can only be learnt so far, and drowns in
-    noise what can be learnt, the ties.
+    In the first ``even_steps`` of ``steps`` stories are drawn evenly (grammar.evenly), then as they are told. The
+    others say how much a token counts by its word's grammar.Mark: chance can only be learnt so far, and drowns in
+    noise what can be learnt, the ties. ``tie`` is for each tie alike; ``thing`` is shared out among all ties to one
+    thing, so that what a story mentions twice counts as much as what it mentions twenty times.
     """
 
-    name: str
-    seed: int
-    shape: Shape
-    vocabulary_stories: int
     steps: int
     even_steps: int
     batch: int
@@ -43,19 +47,10 @@ class Recipe:
     rate: float
     final_rate: float
     decay: float
-    weights: tuple[float, float, float]
-
-    @classmethod
-    def load(cls, path: Path) -> Recipe:
-        """Raises BadInput for a file that is not a recipe."""
-        try:
-            table = tomllib.loads(path.read_text())
-            training = table["training"]
-            weights = tuple(float(training["weights"][mark.name.lower()]) for mark in grammar.Mark)
-            shape = Shape(**table["shape"])
-            return cls(name=path.stem, seed=table["seed"], shape=shape, **training | {"weights": weights})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}: not a recipe: {error}", mend="see models/recipes/demo.toml") from error
+    plain: float = 1.0
+    open: float = 1.0
+    tie: float = 0.0
+    thing: float = 0.0
 
     def rate_at(self, step: int) -> float:
         """Learning rate: linear warm-up, then a cosine down to ``final_rate``."""
@@ -63,6 +58,46 @@ class Recipe:
             return self.rate * (step + 1) / self.warmup
         share = (step - self.warmup) / max(1, self.steps - self.warmup)
         return self.final_rate + (self.rate - self.final_rate) * (1 + math.cos(math.pi * share)) / 2
+
+    def weight(self, word: Word, mentions: Mapping[str, int]) -> float:
+        """How much a token of ``word`` counts; ``mentions`` says how many ties the story has to each slot."""
+        match word.mark:
+            case Mark.PLAIN:
+                return self.plain
+            case Mark.OPEN:
+                return self.open
+            case Mark.TIE:
+                return self.tie + self.thing / mentions[word.slot]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """models/recipes/NAME.toml: a shape, a vocabulary, and stages of training one after the other."""
+
+    name: str
+    seed: int
+    shape: Shape
+    vocabulary_stories: int
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Recipe:
+        """Raises BadInput for a file that is not a recipe."""
+        try:
+            table = tomllib.loads(path.read_text())
+            return cls(
+                name=path.stem,
+                seed=int(table["seed"]),
+                shape=Shape(**table["shape"]),
+                vocabulary_stories=int(table["vocabulary"]["stories"]),
+                stages=tuple(Stage(**stage) for stage in table["stage"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path}: not a recipe: {error}", mend="see models/recipes/demo.toml") from error
+
+    def first_story(self, stage: int) -> int:
+        """The seed of the first story that a stage reads: none is read twice."""
+        return FIRST_STORY + sum(each.steps * each.batch for each in self.stages[:stage])
 
 
 def sentencepiece_model(recipe: Recipe) -> bytes:
@@ -124,26 +159,29 @@ class Encoder:
         self.words = words
         self._known: dict[str, list[int]] = {}
 
-    def story(self, tale: list[Word]) -> list[Token]:
+    def story(self, tale: list[Word], stage: Stage) -> list[Token]:
         """Tokens of a whole story, from the beginning-of-sequence token to the end-of-sequence token."""
-        out = [(self.words.bos, Mark.PLAIN)]
-        for word, mark in tale:
-            if word not in self._known:
-                self._known[word] = self.words.encode(word)[1:]
-            out += [(token, mark) for token in self._known[word]]
-        return [*out, (self.words.eos, Mark.PLAIN)]
+        mentions = Counter(word.slot for word in tale)
+        out = [Token(self.words.bos, Mark.PLAIN, stage.plain)]
+        for word in tale:
+            if word.text not in self._known:
+                self._known[word.text] = self.words.encode(word.text)[1:]
+            weight = stage.weight(word, mentions)
+            out += [Token(token, word.mark, weight) for token in self._known[word.text]]
+        return [*out, Token(self.words.eos, Mark.PLAIN, stage.plain)]
 
 
-def batches(recipe: Recipe, encoder: Encoder, first: int) -> Iterator[list[list[Token]]]:
-    """The batches of steps ``first``, ``first + 1``, ... without end, the same wherever one starts.
+def batches(recipe: Recipe, number: int, encoder: Encoder, first: int) -> Iterator[list[list[Token]]]:
+    """The batches of steps ``first``, ``first + 1``, ... of a stage without end, the same wherever one starts.
 
     A pool of eight batches is sorted by length before it is cut, so that little is padding.
     """
+    stage = recipe.stages[number]
     for pool in range(first // _POOL, 1 << 62):
-        seed = FIRST_STORY + pool * _POOL * recipe.batch
-        draw = grammar.evenly if pool * _POOL < recipe.even_steps else grammar.by_favour
-        seeds = range(seed, seed + _POOL * recipe.batch)
-        tales = sorted((encoder.story(grammar.marked(each, draw)) for each in seeds), key=len)
-        groups = [tales[i : i + recipe.batch] for i in range(0, len(tales), recipe.batch)]
+        start = recipe.first_story(number) + pool * _POOL * stage.batch
+        draw = grammar.evenly if pool * _POOL < stage.even_steps else grammar.by_favour
+        told = (grammar.marked(seed, draw) for seed in range(start, start + _POOL * stage.batch))
+        tales = sorted((encoder.story(tale, stage) for tale in told), key=len)
+        groups = [tales[i : i + stage.batch] for i in range(0, len(tales), stage.batch)]
         random.Random(pool).shuffle(groups)
         yield from groups[first % _POOL if pool == first // _POOL else 0 :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,16 +11,24 @@ from flexkit import engine, models
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session
 from flexkit.events import Bus
-from flexkit.link.client import InferRequest, InferResult
+from flexkit.link.client import AgentError, InferRequest, InferResult
 
 MIB = 1 << 20
 KIB = 1 << 10
+LEFT, WANTED = 64, 52
+"""MiB: with what a process wants beside the kernel's reserve (22 MiB here) more is gone than is left, and less than is
+left with the 27 MiB of weights."""
 
 
 def _meminfo(board: Session) -> dict[str, int]:
     text = board.client.check("cat /proc/meminfo", Deadline(20, "meminfo"))
     rows = (line.split() for line in text.splitlines())
     return {row[0].rstrip(":"): int(row[1]) * (KIB if len(row) > 2 else 1) for row in rows}
+
+
+def _kills(board: Session) -> int:
+    """How often the OOM killer came in this boot."""
+    return int(board.client.check("grep -w oom_kill /proc/vmstat", Deadline(20, "vmstat")).split()[1])
 
 
 @pytest.fixture(scope="module")
@@ -62,38 +71,46 @@ def test_weights_give_way_to_a_process_that_wants_memory(board: Session, residen
     resident()
     before = board.client.stats(limit)
     board.client.check("echo 3 > /proc/sys/vm/drop_caches", limit)
-    held, _ = board.client.hold(48 * MIB, limit)
+    held, _ = board.client.hold(LEFT * MIB, limit)
     try:
-        taken = board.client.fault_in(56 * MIB, limit)
+        taken = board.client.fault_in(WANTED * MIB, limit)
     finally:
         board.client.let_go(held, limit)
     after = board.client.stats(limit)
-    assert taken.size == 56 * MIB
+    assert taken.size == WANTED * MIB
     assert after.driver["shrinker_pages"] > before.driver["shrinker_pages"]
     assert after.info["secure_now"] < before.info["secure_now"]
-    kills = board.client.check("grep -w oom_kill /proc/vmstat", limit).split()
-    assert kills == ["oom_kill", "0"]
+    assert _kills(board) == 0
     assert resident().loaded_pages > 0
 
 
 def test_recall_in_the_middle_of_generations(board: Session, resident: Callable[[], InferResult]) -> None:
-    """A program fights for the memory of the weights while they are in use: what is pinned stays, the rest is read
-    again, every token is right."""
+    """A program takes and leaves the memory of the weights again and again while they are in use. A prompt gives the
+    right tokens or a clean ENOMEM, nobody is killed, and all is well when the program has gone."""
     limit = Deadline(300, "recall while computing")
     resident()
     before = board.client.stats(limit)
     board.client.check("echo 3 > /proc/sys/vm/drop_caches", limit)
-    held, _ = board.client.hold(56 * MIB, limit)
+    held, _ = board.client.hold(LEFT * MIB, limit)
+    refused = 0
     try:
-        rival = board.client.spawn(
-            "sysbench memory --memory-block-size=64M --memory-total-size=2000G --time=12 --threads=1 run", limit=60
-        )
-        for _ in range(3):
-            resident()
+        command = "sysbench memory --memory-block-size=32M --memory-total-size=2000G --time=1 --threads=1 run"
+        rival = board.client.spawn(f"for i in 1 2 3 4 5 6; do {command}; done", limit=60)
+        while rival.running():
+            try:
+                resident()
+            except AgentError as error:
+                assert error.number == errno.ENOMEM, error
+                refused += 1
         assert rival.wait(limit).status == 0
     finally:
         board.client.let_go(held, limit)
-    assert board.client.stats(limit).driver["reloads"] > before.driver["reloads"]
+    print(f"{refused} prompts were refused for want of memory")
+    resident()
+    after = board.client.stats(limit)
+    assert after.driver["shrinker_pages"] > before.driver["shrinker_pages"]
+    assert after.driver["reloads"] > before.driver["reloads"]
+    assert _kills(board) == 0
 
 
 def test_a_killed_client_leaves_nothing_pinned(board: Session, resident: Callable[[], InferResult]) -> None:

@@ -299,9 +299,13 @@ class Graph:
 
     # ---- helpers ---------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def _ccache(self) -> Path:
-        return self.store.root / "ccache"
+        """The compiler's cache: no input of anything. Depend mode saves preprocessing each file twice in a cold build."""
+        folder = self.store.root / "ccache"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "ccache.conf").write_text("depend_mode = true\n")
+        return folder
 
     def _board_hash(self) -> str:
         """Of what firmware and images take from the board file; its timeouts and titles are not among that."""

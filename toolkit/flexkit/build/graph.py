@@ -301,7 +301,7 @@ class Graph:
 
     @cached_property
     def _ccache(self) -> Path:
-        """The compiler's cache: no input of anything. Depend mode saves preprocessing each file twice in a cold build."""
+        """The compiler's cache: no input of anything. Depend mode saves a cold build preprocessing each file twice."""
         folder = self.store.root / "ccache"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ccache.conf").write_text("depend_mode = true\n")

@@ -141,8 +141,8 @@ def copy_tree(source: Path, target: Path, deadline: Deadline) -> None:
 
 
 def leftover(path: Path) -> bool:
-    """Not a source: what a compiler or an editor left in a source folder."""
-    return path.suffix in (".o", ".a", ".d") or path.name.endswith("~") or path.name.startswith(".")
+    """Not a source: what a compiler or an editor left in a source folder, and what is only for people to read."""
+    return path.suffix in (".o", ".a", ".d", ".md") or path.name.endswith("~") or path.name.startswith(".")
 
 
 def project_copy(sources: Mapping[str, Path], target: Path) -> None:

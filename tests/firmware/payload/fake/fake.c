@@ -315,7 +315,12 @@ int64_t fake_secure(uint64_t base, uint64_t size)
 
 int64_t fake_release(uint64_t base, uint64_t size)
 {
-	return nw_region(FLEX_MON_REGION_RELEASE, base, size);
+	int64_t rc;
+
+	do { /* a long release comes back between its parts */
+		rc = nw_region(FLEX_MON_REGION_RELEASE, base, size);
+	} while (rc == FLEX_E_INTERRUPTED);
+	return rc;
 }
 
 struct rt_call fake_call(uint64_t op, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)

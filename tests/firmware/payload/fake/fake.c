@@ -301,25 +301,21 @@ int64_t fake_recall(unsigned int core, uint64_t index)
 	return nw_batch(core, FLEX_MON_RECALL, index);
 }
 
-static int64_t nw_region(uint32_t fid, uint64_t base, uint64_t size)
+int64_t fake_secure(uint64_t base, uint64_t size)
 {
-	struct flex_call call = { .fid = fid, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
+	struct flex_call call = { .fid = FLEX_MON_REGION_SECURE, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
 
 	return flex_dispatch(&monitor, &call);
 }
 
-int64_t fake_secure(uint64_t base, uint64_t size)
-{
-	return nw_region(FLEX_MON_REGION_SECURE, base, size);
-}
-
 int64_t fake_release(uint64_t base, uint64_t size)
 {
+	struct flex_call call = { .fid = FLEX_MON_REGION_RELEASE, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
 	int64_t rc;
 
-	do { /* a long release comes back between its parts */
-		rc = nw_region(FLEX_MON_REGION_RELEASE, base, size);
-	} while (rc == FLEX_E_INTERRUPTED);
+	/* A long release comes back between its parts. */
+	while ((rc = flex_dispatch(&monitor, &call)) == FLEX_E_INTERRUPTED)
+		call.arg[2] = call.ret[1];
 	return rc;
 }
 

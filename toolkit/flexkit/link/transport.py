@@ -55,7 +55,7 @@ class ThreadedTransport(Transport):
         while chunk:
             try:
                 chunk = self._read()
-            except (OSError, ValueError):
+            except (OSError, ValueError, TypeError):  # TypeError: pyserial, when the port is closed under its read
                 chunk = b""
             if self._closing:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -45,6 +46,15 @@ def words() -> Vocabulary:
 
 def test_the_recipe_gives_the_vocabulary_of_the_demo_model(demo: Recipe, words: Vocabulary) -> None:
     assert recipe.vocabulary(demo) == words
+
+
+def test_a_recipe_without_a_vocabulary_trains_one(demo: Recipe) -> None:
+    plan = dataclasses.replace(demo, vocabulary_model=b"", vocabulary_stories=200)
+    trained = recipe.vocabulary(plan)
+    assert trained == recipe.vocabulary(plan)
+    assert len(trained.pieces) == demo.shape.vocab
+    tale = grammar.story(0)
+    assert trained.decode(trained.encode(tale)) == tale
 
 
 def test_encodes_stories_as_sentencepiece_does(

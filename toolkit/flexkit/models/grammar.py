@@ -369,6 +369,8 @@ _SHOWN = seq(
     pick('"The {animal} gave it to me," said {hero}.', '"It is from a {animal} in a {trap}," said {hero}.'),
 )
 
+_TOLD = text("{hero} told {hero:his} {elder} about {friend} and the {place}.")
+
 STORY: Node = seq(
     "Once upon a time there was a {hero:kind} named {hero}.",
     pick("{hero:He} lived in a {size} {wall} house.", "{hero:His} house was {size} and {wall}."),
@@ -379,7 +381,7 @@ STORY: Node = seq(
     When("gift", _SHOWN),
     _KEPT,
     When("other", _RETURNED),
-    When("friend", pick("{hero} told {hero:his} {elder} about {friend} and the {place}.", seq())),
+    When("friend", pick("{hero} told {hero:his} {elder} about {friend}.", seq(), _TOLD)),
     pick("Everyone was happy.", "{hero} was happy and fell asleep with the {colour} {toy}."),
     "The end.",
 )

@@ -8,8 +8,9 @@ import random
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 from flexkit.errors import BadInput, MissingTool
@@ -72,25 +73,32 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """models/recipes/NAME.toml: a shape, a vocabulary, and stages of training one after the other."""
+    """models/recipes/NAME.toml: a shape, a vocabulary, and stages of training one after the other.
+
+    The vocabulary is a SentencePiece model beside the recipe (so that models of one vocabulary stay so when the grammar
+    changes), or is trained on as many ``vocabulary_stories``.
+    """
 
     name: str
     seed: int
     shape: Shape
-    vocabulary_stories: int
     stages: tuple[Stage, ...]
+    vocabulary_stories: int = 0
+    vocabulary_model: bytes = field(default=b"", repr=False)
 
     @classmethod
     def load(cls, path: Path) -> Recipe:
         """Raises BadInput for a file that is not a recipe."""
         try:
             table = tomllib.loads(path.read_text())
+            vocabulary = table["vocabulary"]
             return cls(
                 name=path.stem,
                 seed=int(table["seed"]),
                 shape=Shape(**table["shape"]),
-                vocabulary_stories=int(table["vocabulary"]["stories"]),
                 stages=tuple(Stage(**stage) for stage in table["stage"]),
+                vocabulary_stories=int(vocabulary.get("stories", 0)),
+                vocabulary_model=(path.parent / vocabulary["model"]).read_bytes() if "model" in vocabulary else b"",
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{path}: not a recipe: {error}", mend="see models/recipes/demo.toml") from error
@@ -100,17 +108,24 @@ class Recipe:
         return FIRST_STORY + sum(each.steps * each.batch for each in self.stages[:stage])
 
 
-def sentencepiece_model(recipe: Recipe) -> bytes:
-    """Train a SentencePiece BPE model on the recipe's first stories; the same one every time, serialised.
-
-    Raises MissingTool without the optional extra ``train``.
-    """
+def _sentencepiece() -> ModuleType:
     try:
         import sentencepiece  # noqa: PLC0415 - only training needs it
     except ImportError as error:
         raise MissingTool("training needs sentencepiece", mend="pip install 'flexkit[train]'") from error
+    module: ModuleType = sentencepiece
+    return module
+
+
+def sentencepiece_model(recipe: Recipe) -> bytes:
+    """The recipe's SentencePiece model; trained on its first stories, the same one every time, if it brings none.
+
+    Raises MissingTool without the optional extra ``train``.
+    """
+    if recipe.vocabulary_model:
+        return recipe.vocabulary_model
     model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
+    _sentencepiece().SentencePieceTrainer.train(
         sentence_iterator=grammar.corpus(FIRST_STORY, recipe.vocabulary_stories),
         model_writer=model,
         vocab_size=recipe.shape.vocab,
@@ -128,11 +143,8 @@ def sentencepiece_model(recipe: Recipe) -> bytes:
 
 
 def vocabulary(recipe: Recipe) -> Vocabulary:
-    """The vocabulary of ``sentencepiece_model``."""
-    model = sentencepiece_model(recipe)
-    import sentencepiece  # noqa: PLC0415 - as above; it is there by now
-
-    trained = sentencepiece.SentencePieceProcessor(model_proto=model)
+    """The vocabulary of ``sentencepiece_model``. Raises MissingTool without the optional extra ``train``."""
+    trained = _sentencepiece().SentencePieceProcessor(model_proto=sentencepiece_model(recipe))
 
     def kind(token: int) -> int:
         if trained.is_unknown(token):

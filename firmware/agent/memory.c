@@ -12,6 +12,7 @@
 
 #define STEP (1u << 20)  /* HOLD comes this close to what it is to leave */
 #define LARGE (64u << 20) /* mapped at once at the most: others take and give memory meanwhile */
+#define NEAR (256u << 20) /* from here on only small pages are taken: the search for large ones is pressure of its own */
 #define PAGE 4096u
 
 /* MemFree of /proc/meminfo in bytes, 0 when it cannot be read. */
@@ -53,14 +54,14 @@ static void spare_me(void)
 	fclose(file);
 }
 
-/* Memory that is really there: the kernel fills it, in large pages where it has them, without a fault for each. */
-static bool take(uint64_t bytes)
+/* Memory that is really there: the kernel fills it, in large pages where they may be had, without a fault for each. */
+static bool take(uint64_t bytes, bool large)
 {
 	void *memory = map_fresh(bytes);
 
 	if (!memory)
 		return false;
-	madvise(memory, bytes, MADV_HUGEPAGE); /* no matter if it cannot */
+	madvise(memory, bytes, large ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); /* no matter if it cannot */
 	return !madvise(memory, bytes, MADV_POPULATE_WRITE);
 }
 
@@ -76,7 +77,7 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 	for (uint64_t free; (free = memory_free()) > leave + STEP;) {
 		uint64_t bytes = free - leave < LARGE ? (free - leave) / STEP * STEP : LARGE;
 
-		if (!take(bytes))
+		if (!take(bytes, free - leave > NEAR))
 			return flex_answer_error(pipe, message->request, errno, NULL);
 		held += bytes;
 	}

@@ -149,7 +149,7 @@ _GROUPS: tuple[tuple[Variant, ...], ...] = (
     (Variant("flexserve", "cold"), Variant("flexserve", "warm")),
 )
 _GENERATION = Generation(models=(DEMO, SYNTH_25M), prompts=(16, 128), groups=_GROUPS, n_predict=8, context=256)
-_RECLAIM = Reclaim(model=SYNTH_100M, prompt=16, size_bytes=64 * MIB, leave_bytes=48 * MIB, n_predict=8, context=256)
+_RECLAIM = Reclaim(model=SYNTH_100M, prompt=16, size_bytes=64 * MIB, leave_bytes=36 * MIB, n_predict=8, context=256)
 _SLOWDOWN = Slowdown(
     subject="sysbench cpu",
     argv=("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=4000", "--time=0", "run"),

@@ -90,10 +90,17 @@ class Console:
             while name not in self._reached:
                 why = self._alive() or self.why_gone()
                 if why:
+                    self._read_out()
                     raise self.lost(why)
                 if deadline.expired:
                     raise self.lost(f"{name!r} was not reached within {deadline.seconds:.3g} s")
                 self._changed.wait(min(_POLL_SECONDS, max(deadline.remaining, 0.01)))
+
+    def _read_out(self) -> None:
+        """What a dead board said last may still be on its way: the diagnosis goes by it. Lock held."""
+        limit = Deadline(_GRACE_SECONDS, "the board's last words")
+        while not self._gone and not limit.expired:
+            self._changed.wait(_POLL_SECONDS)
 
     def why_gone(self) -> str:
         """Empty while it is read, else what ended it, which may show a moment later."""

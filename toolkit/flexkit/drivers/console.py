@@ -22,6 +22,7 @@ from flexkit.link.transport import Sink, Transport
 _TAIL_LINES = 12
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
+_LAST_WORDS_SECONDS = 0.7
 _LAST_STAGE = "last stage reached"
 
 
@@ -98,7 +99,7 @@ class Console:
 
     def _read_out(self) -> None:
         """What a dead board said last may still be on its way: the diagnosis goes by it. Lock held."""
-        limit = Deadline(_GRACE_SECONDS, "the board's last words")
+        limit = Deadline(_LAST_WORDS_SECONDS, "the board's last words")
         while not self._gone and not limit.expired:
             self._changed.wait(_POLL_SECONDS)
 

@@ -41,7 +41,7 @@ static bool flex_dev_quiet(struct flex_client *client)
 {
 	struct flex_request *request = READ_ONCE(client->request);
 
-	return !request || READ_ONCE(request->ended);
+	return !request || smp_load_acquire(&request->ended);
 }
 
 static ssize_t flex_dev_read(struct file *file, char __user *to, size_t bytes, loff_t *at)

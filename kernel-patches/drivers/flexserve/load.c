@@ -4,6 +4,7 @@
  * read straight into them, donated and claimed in batches.
  */
 #include <linux/errno.h>
+#include <linux/flexserve.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/uio.h>
@@ -26,6 +27,18 @@ static struct page *flex_alloc_block(unsigned int order)
 	return page;
 }
 
+/*
+ * What Linux can spare: free pages and page cache beyond its own reserves, our own recallable pages left out. Pages on
+ * their way into the secure world cannot be recalled yet: were they taken out of the reserves, the next allocation of
+ * anybody else would find nothing to reclaim and call the OOM killer.
+ */
+static u32 flex_spare_pages(u32 want)
+{
+	long spare = si_mem_available() - (long)flex_mem_recallable();
+
+	return clamp(spare, 0L, (long)want);
+}
+
 /**
  * flex_alloc_pages() - single pages out of the largest blocks that are free
  * @page: gets them
@@ -35,8 +48,11 @@ static struct page *flex_alloc_block(unsigned int order)
  */
 u32 flex_alloc_pages(struct page **page, u32 want)
 {
-	unsigned int order = min_t(unsigned int, ilog2(max(want, 1U)), MAX_PAGE_ORDER);
+	unsigned int order;
 	u32 got = 0;
+
+	want = flex_spare_pages(want);
+	order = min_t(unsigned int, ilog2(max(want, 1U)), MAX_PAGE_ORDER);
 
 	while (got < want) {
 		struct page *block;

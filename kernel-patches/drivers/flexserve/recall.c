@@ -8,6 +8,7 @@
 #include <linux/flexserve.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
+#include <linux/swap.h>
 #include "flexserve.h"
 
 #define FLEX_RELEASE_TRIES 500
@@ -159,6 +160,8 @@ static unsigned long flex_shrink_scan(struct shrinker *shrinker, struct shrink_c
 	u64 ticks = 0;
 	u64 taken = flex_recall(control->nr_to_scan, &ticks);
 
+	/* Progress, which reclaim does not see by itself: without it the next step is the OOM killer. */
+	mm_account_reclaimed_pages(taken);
 	flex_count(FLEX_COUNT_SHRINKER_CALLS, 1);
 	flex_count(FLEX_COUNT_SHRINKER_PAGES, taken);
 	return taken ? taken : SHRINK_STOP;

@@ -106,6 +106,23 @@ static void flex_request_post(struct flex_request *request, const struct flex_ev
 	wake_up_all(&client->wait);
 }
 
+/*
+ * The event and the end at once: a reader that saw the end without the event
+ * would take it for the end of the file, and one that had the event before the
+ * end could not begin its next request.
+ */
+static void flex_request_post_last(struct flex_request *request, const struct flex_event *event)
+{
+	struct flex_client *client = request->client;
+
+	wait_event(client->wait, READ_ONCE(request->cancelled) || !kfifo_is_full(&client->events));
+	spin_lock(&client->events_lock);
+	kfifo_in(&client->events, event, 1);
+	smp_store_release(&request->ended, true);
+	spin_unlock(&client->events_lock);
+	wake_up_all(&client->wait);
+}
+
 static s64 flex_request_token(struct flex_request *request, const struct arm_smccc_1_2_regs *values)
 {
 	const struct flex_session_comm *comm = flex_session_comm(request->session);
@@ -439,8 +456,7 @@ static void flex_request_end(struct flex_request *request, int error, s32 finish
 	request->result.breakdown.switches = atomic64_read(&request->entries);
 	request->result.error = error;
 	flex_count(FLEX_COUNT_RELOADS, request->clock.loaded);
-	WRITE_ONCE(request->ended, true);
-	flex_request_post(request, &event);
+	flex_request_post_last(request, &event);
 }
 
 static int flex_leader(void *data)

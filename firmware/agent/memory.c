@@ -69,18 +69,14 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 {
 	static struct flex_builder builder;
 	uint64_t leave = flex_message_number(message, FLEX_TAG_LEAVE, UINT64_MAX);
-	uint64_t wanted, held = 0;
+	uint64_t held = 0;
 
 	if (leave == UINT64_MAX)
 		return flex_answer_error(pipe, message->request, EINVAL, "HOLD: how much to leave is not said");
 	spare_me();
-	/* Not more than was free at the start: what others give up meanwhile (secure pages are recalled) stays theirs. */
-	wanted = memory_free();
-	wanted = wanted > leave ? wanted - leave : 0;
-	for (uint64_t free; held + STEP <= wanted && (free = memory_free()) > leave + STEP;) {
-		uint64_t bytes = wanted - held < free - leave ? wanted - held : free - leave;
+	for (uint64_t free; (free = memory_free()) > leave + STEP;) {
+		uint64_t bytes = free - leave < LARGE ? (free - leave) / STEP * STEP : LARGE;
 
-		bytes = bytes < LARGE ? bytes / STEP * STEP : LARGE;
 		if (!take(bytes, free - leave > NEAR))
 			return flex_answer_error(pipe, message->request, errno, NULL);
 		held += bytes;

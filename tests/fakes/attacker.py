@@ -46,6 +46,14 @@ class Attacker:
     def smc(self, *registers: int) -> dict[str, int]:
         return self.run("smc " + " ".join(f"{value:#x}" for value in registers))
 
+    def payload(self, *registers: int) -> dict[str, int]:
+        """A call of the payload to its end: an interrupt of the normal world may come between, then it is resumed."""
+        numbers = abi()
+        answer = self.smc(numbers["FLEX_TOS_START"], *registers)
+        while answer["x0"] == numbers["FLEX_TOS_PREEMPTED"]:
+            answer = self.smc(numbers["FLEX_TOS_RESUME"], answer["x1"], 0)
+        return answer
+
     def batch(self, function: int, first: int, count: int, *pages: int) -> dict[str, int]:
         return self.run(f"batch {function:#x} {first} {count} " + " ".join(f"{page:#x}" for page in pages))
 

@@ -133,16 +133,16 @@ def test_a_thread_that_never_was_cannot_be_resumed(attacker: Attacker, thread: i
 
 @pytest.mark.parametrize("operation", [0, 99, 1 << 40])
 def test_an_unknown_operation_is_refused(attacker: Attacker, operation: int) -> None:
-    assert attacker.smc(ABI["FLEX_TOS_START"], operation, 0, 0)["x0"] < 0
+    assert attacker.payload(operation, 0, 0)["x0"] < 0
 
 
 def test_lies_about_pages_to_the_payload(attacker: Attacker, infer: Callable[..., InferResult]) -> None:
     """Claims for slots of nobody's, of a mailbox that is not there, of pages that are the NW's: refused, and the model
     that is resident still gives its tokens."""
     before = [token.id for token in infer().tokens]
-    claim = (ABI["FLEX_TOS_START"], ABI["FLEX_OP_CLAIM"])
+    claim = ABI["FLEX_OP_CLAIM"]
     for mailbox, count, slot in ((15, 1, 262143), (99, 1, 0), (15, 513, 0), (15, 1, 1 << 40), (15, 1, 0)):
-        assert attacker.smc(*claim, mailbox, count, slot)["x0"] < 0, (mailbox, count, slot)
+        assert attacker.payload(claim, mailbox, count, slot)["x0"] < 0, (mailbox, count, slot)
     assert [token.id for token in infer().tokens] == before
 
 

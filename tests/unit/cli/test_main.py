@@ -82,6 +82,7 @@ def test_json_is_one_line_the_last_on_standard_output() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
+        (errors.FlexError, 1),
         (errors.Invalid, 1),
         (errors.BadInput, 2),
         (errors.MissingTool, 3),

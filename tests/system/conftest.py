@@ -10,7 +10,7 @@ import pytest
 from attacker import PATTERN, Attacker, abi
 
 from flexkit import boards, build, models
-from flexkit.boards.schema import Instance
+from flexkit.boards.lab import Instance
 from flexkit.build.manifest import Manifest
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, open_board

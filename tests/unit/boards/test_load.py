@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from flexkit import boards, paths
-from flexkit.boards.load import mailbox_bytes
+from flexkit.boards.checks import mailbox_bytes
 from flexkit.errors import BadInput
 
 QEMU_VIRT = (paths.project() / "boards/qemu-virt.toml").read_text()
+
+SMMU = '[smmu]\nbase = 0x0905_0000\nkind = "smmuv3"\nstream_bits = 16 # PCIe requester ids\n'
 
 
 def written(folder: Path, text: str, name: str = "qemu-virt") -> Path:
@@ -99,6 +101,25 @@ def test_not_text_is_refused(tmp_path: Path) -> None:
         ("offset = 0x0004_0000", "offset = 0x0002_0000", "'fip' overlaps 'bl1'"),
         ("size = 0x00FC_0000", "size = 0x00FB_0001", "whole sectors"),
         ("offset = 0x5FF0_0000", "offset = 0x6FF0_0000", "beyond 0x60000000"),
+        ('size = 0x0010_0000\nimage = "disk-gpt-backup"', 'size = 512\nimage = "x"', "must end where the medium does"),
+        ('name = "gpt-backup"', 'name = "copy"', "table 'gpt' needs a region 'gpt-backup'"),
+        ('table = "gpt"', 'table = "none"', "'root' is a partition, but medium 'disk' has no table"),
+        ("protected = true\n", "", "'identity' is destructive, so it must be protected too"),
+        ("chunk = 0x0004_0000", "chunk = 1000", "chunk is not made of whole sectors"),
+        ('bus = "pflash"\n', "", "of kind 'file' with a bus"),
+        ('kind = "file"', 'kind = "card"', "of kind 'file' with a bus"),
+        ('backend = "stage2"', 'backend = "none"', "[monitor] must be there exactly when backend is not 'none'"),
+        ('layout = "qemu"', 'layout = "qemu"\nmonitor_missing = "tired"', "exactly when backend is 'none'"),
+        (SMMU, "", "no [smmu] that the monitor programs"),
+        ("[smmu]", '[[memory.bank]]\nname = "high"\nbase = 0x8000_0000\nsize = 4096\n[smmu]', "'high' overlaps 'dram'"),
+        ("[smmu]", '[[memory.bank]]\nname = "low"\nbase = 0x0900_0000\nsize = 16\n[smmu]', "'low' overlaps 'uart0'"),
+        ('device = "ttyAMA0"', 'device = "ttyS2"', "cmdline must say console=ttyS2,115200n8"),
+        (
+            "[build]",
+            '[[build.blob]]\nname = "b"\nimages = ["x"]\nsource = "s"\n[build]',
+            "no region holds the image 'x'",
+        ),
+        ("[build]", '[[usb]]\nid = "2207:35"\nmode = "loader"\n[build]', "it must be like '2207:350b'"),
         ('name = "identity"', 'name = "root"', "the name 'root' is used twice"),
         ("cma=256M", "cma=128M", "cmdline must say cma=256M"),
         ('pattern = "BL1: v"', 'pattern = "BL1: ("', "is not a regular expression"),

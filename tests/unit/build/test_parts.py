@@ -100,7 +100,7 @@ def test_partitions_lie_where_the_board_file_says(tmp_path: Path) -> None:
     with image.open("wb") as file:
         file.write(gpt.primary(DISK))
         file.truncate(DISK.size)
-        backup = gpt.backup(DISK, DISK.region(gpt.BACKUP).size)
+        backup = gpt.backup(DISK, DISK.region("gpt-backup").size)
         file.seek(DISK.size - len(backup))
         file.write(backup)
     tool = shutil.which("sfdisk", path="/usr/sbin:/sbin:/usr/bin")
@@ -108,8 +108,8 @@ def test_partitions_lie_where_the_board_file_says(tmp_path: Path) -> None:
     text = subprocess.run([tool, "--dump", image], check=True, capture_output=True, text=True).stdout
     rows = [line.split(":", 1)[1] for line in text.splitlines() if "start=" in line]
     found = [[int(word.split("=")[1]) for word in row.split(",")[:2]] for row in rows]
-    assert found == [[each.offset // 512, each.size // 512] for each in gpt.partitions(DISK)]
-    assert gpt.partitions(DISK)[0].image == "rootfs"
+    assert found == [[each.offset // 512, each.size // 512] for each in DISK.partitions]
+    assert DISK.partitions[0].image == "rootfs"
 
 
 def test_the_first_partition_is_the_root_of_the_command_line() -> None:

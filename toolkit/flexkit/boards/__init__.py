@@ -1,7 +1,9 @@
 """Board types (``boards/*.toml``) and the site's instances of them (``lab.toml``)."""
 
-from flexkit.boards.load import DEFAULT, Lab, known, lab_file, load, load_file, load_lab, resolve
-from flexkit.boards.schema import Board, Instance, LabBoard, Medium, MediumRegion, Region, Stage
+from flexkit.boards.lab import DEFAULT, Instance, Lab, LabBoard, lab_file, load_lab, resolve
+from flexkit.boards.load import known, load, load_file
+from flexkit.boards.medium import Medium, MediumRegion, Way
+from flexkit.boards.schema import Board, Region, Stage
 
 __all__ = [
     "DEFAULT",
@@ -13,6 +15,7 @@ __all__ = [
     "MediumRegion",
     "Region",
     "Stage",
+    "Way",
     "known",
     "lab_file",
     "load",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from flexkit.boards.load import load_file, mailbox_bytes
+from flexkit.boards.checks import mailbox_bytes
+from flexkit.boards.load import load_file
 from flexkit.boards.schema import Board
-from flexkit.errors import FlexError
+from flexkit.errors import BadInput, FlexError
 
 _TOP = """\
 /* SPDX-License-Identifier: BSD-3-Clause */
@@ -24,8 +25,13 @@ _TOP = """\
 
 
 def render(board: Board) -> str:
-    """The header's text. Addresses and sizes are unsigned 64-bit in C and bare numbers in assembler."""
+    """The header's text. Addresses and sizes are unsigned 64-bit in C and bare numbers in assembler.
+
+    BadInput for a board without a monitor: nothing of ours is compiled for it.
+    """
     memory, monitor = board.memory, board.monitor
+    if monitor is None or board.payload is None:
+        raise BadInput(f"{board.name} has no monitor: {board.build.monitor_missing}")
     comm_base = memory.region("shared").base + monitor.mailboxes * mailbox_bytes()
     lines = [_TOP.format(name=board.name)]
     wide = [("DRAM_BASE", memory.dram_base), ("DRAM_SIZE", memory.dram_size), ("CMA_BYTES", memory.cma_bytes)]
@@ -49,8 +55,13 @@ def render(board: Board) -> str:
     if board.smmu is not None:
         plain.append(("SMMU_STREAM_BITS", board.smmu.stream_bits))
     lines += ["", *(f"#define FLEX_BOARD_{name} {value}" for name, value in plain), ""]
-    devices = [f"{{ FLEX_BOARD_U({each.base:#x}), FLEX_BOARD_U({each.size:#x}) }}" for each in memory.devices]
-    lines += ["/* MMIO of the normal world: base, size */", "#define FLEX_BOARD_DEVICES \\"]
+    reachable = [(each.base, each.size) for each in memory.devices]
+    reachable += [(each.base, each.size) for each in memory.banks]
+    devices = [f"{{ FLEX_BOARD_U({base:#x}), FLEX_BOARD_U({size:#x}) }}" for base, size in reachable]
+    lines += [
+        "/* MMIO of the normal world, and DRAM of which no page can be donated: base, size */",
+        "#define FLEX_BOARD_DEVICES \\",
+    ]
     lines += ["\t" + ", \\\n\t".join(devices), "", "#endif /* FLEX_BOARD_H */", ""]
     return "\n".join(lines)
 

@@ -1,37 +1,56 @@
 """What a board file says, as types. Field by field the TOML of ``boards/*.toml``; nothing here reads files.
 
-Sizes and addresses are bytes, times are seconds. A field whose TOML key differs from its name says so in its metadata.
+Sizes, addresses and offsets are bytes, times are seconds. Each key's meaning stands at its field and nowhere else;
+``boards/README.md`` is generated from here (``python -m flexkit.boards.reference``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from flexkit.boards.entry import entry
+from flexkit.boards.medium import Medium
+from flexkit.boards.recipe import Build
+
 Support = Literal["silicon", "emulated", "built only"]
-Backend = Literal["stage2", "gpt"]
+Backend = Literal["stage2", "gpt", "none"]
 Gate = Literal["smmu", "firewall", "none"]
 Reach = Literal["nw", "hidden", "shared", "secure"]
+Place = Literal["spi", "emmc", "sd", "usb", "network", "flash"]
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """Cores and what code for them may use. ``counter_hz`` is CNTFRQ_EL0."""
+    """Cores, and what code for them may use."""
 
-    cores: int
-    model: str
-    features: tuple[str, ...]
-    counter_hz: int
+    cores: int = entry("cores that Linux and the secure threads run on")
+    model: str = entry("cores by name; of an emulated board QEMU's -cpu")
+    features: tuple[str, ...] = entry("what the build may use; the monitor asserts it at boot")
+    counter_hz: int = entry("CNTFRQ_EL0")
 
 
 @dataclass(frozen=True)
 class Region:
-    """A range of memory with a purpose; ``to`` says who may reach it."""
+    """A range of memory with a purpose."""
 
-    name: str
-    base: int
-    size: int
-    to: Reach
+    name: str = entry("firmware relies on: tables, shared, payload, pages, slots")
+    base: int = entry("first address; whole 4K pages")
+    size: int = entry("bytes; whole 4K pages")
+    to: Reach = entry("who may reach it: nw (the normal world), hidden (EL3 alone), shared (both worlds), secure")
+
+    @property
+    def end(self) -> int:
+        return self.base + self.size
+
+
+@dataclass(frozen=True)
+class Bank:
+    """DRAM of the normal world of which no page can be donated: outside the range that the monitor keeps entries of."""
+
+    name: str = entry("for people")
+    base: int = entry("first address")
+    size: int = entry("bytes")
 
     @property
     def end(self) -> int:
@@ -40,11 +59,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Device:
-    """MMIO that the normal world may reach."""
+    """MMIO that the normal world may reach; whatever is not listed is unmapped in stage 2."""
 
-    name: str
-    base: int
-    size: int
+    name: str = entry("for people")
+    base: int = entry("first address")
+    size: int = entry("bytes")
 
     @property
     def end(self) -> int:
@@ -53,12 +72,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Memory:
-    dram_base: int
-    dram_size: int
-    ipa_bits: int
-    cma_bytes: int
-    regions: tuple[Region, ...] = field(metadata={"key": "region"})
-    devices: tuple[Device, ...] = field(metadata={"key": "device"})
+    """The physical address space as stage 2 sees it."""
+
+    dram_base: int = entry("first address of the DRAM whose pages can be donated; 2 MiB aligned")
+    dram_size: int = entry("its size; a multiple of 2 MiB")
+    ipa_bits: int = entry("address bits of stage 2: 32 to 48")
+    cma_bytes: int = entry("the strawman's contiguous region; cmdline says the same as cma=")
+    regions: tuple[Region, ...] = entry("what is set apart", key="region", default=())
+    devices: tuple[Device, ...] = entry("what the normal world may reach beside DRAM", key="device", default=())
+    banks: tuple[Bank, ...] = entry("further DRAM of the normal world", key="bank", default=())
 
     @property
     def dram_end(self) -> int:
@@ -74,115 +96,140 @@ class Memory:
 
 @dataclass(frozen=True)
 class Smmu:
-    base: int
-    kind: Literal["smmuv3"]
-    stream_bits: int
+    """The SMMU that the monitor programs."""
+
+    base: int = entry("its registers")
+    kind: Literal["smmuv3"] = entry("its architecture")
+    stream_bits: int = entry("width of a stream identifier")
 
 
 @dataclass(frozen=True)
 class DmaMaster:
-    """A device that reads or writes memory by itself, and what stands between it and a secure page."""
+    """A device that reads or writes memory by itself. Any gate ``none``, and the board is called "DMA open"."""
 
-    name: str
-    gate: Gate
-    why: str
+    name: str = entry("the master")
+    gate: Gate = entry("what stands between it and a secure page: smmu, firewall, none")
+    why: str = entry("how that is known")
+
+
+@dataclass(frozen=True)
+class Npu:
+    """What an NPU is worth on this kind of board: the emulator paces its NPU to it."""
+
+    prefill: float = entry("prefill with it, over prefill on the CPU")
+    decode: float = entry("decode with it, over decode on the CPU")
+    source: str = entry("where the two figures were published")
 
 
 @dataclass(frozen=True)
 class Monitor:
-    slots: int
-    pin_quota: int
-    mailboxes: int
-    scrub_chunk: int
+    """Sizes of Flex-Monitor."""
+
+    slots: int = entry("secure pages at the most")
+    pin_quota: int = entry("pages that the payload may hold pinned")
+    mailboxes: int = entry("calls with lists that can be under way at once")
+    scrub_chunk: int = entry("pages between two polls for pending interrupts")
 
 
 @dataclass(frozen=True)
 class Payload:
-    threads: int
-    comm_bytes: int
+    """Sizes of the S-EL1 payload."""
+
+    threads: int = entry("secure threads")
+    comm_bytes: int = entry("its communication area, behind the mailboxes in the region shared")
 
 
 @dataclass(frozen=True)
-class MediumRegion:
-    """A range of a medium. ``image`` names the built piece; None: the board makes it itself (first boot)."""
+class Console:
+    """The serial port on which the board speaks."""
 
-    name: str
-    offset: int
-    size: int
-    image: str | None = None
-    protected: bool = False
-
-    @property
-    def end(self) -> int:
-        return self.offset + self.size
+    device: str = entry("Linux's name of it; cmdline says console= so")
+    baud: int = entry("bits a second")
 
 
 @dataclass(frozen=True)
-class Medium:
-    """A flash medium from its first byte; writes and read-backs go by ``chunk`` bytes."""
+class UBoot:
+    """U-Boot's console, where the board has one."""
 
-    name: str
-    kind: Literal["file"]
-    size: int
-    chunk: int
-    regions: tuple[MediumRegion, ...] = field(metadata={"key": "region"})
-
-    def region(self, name: str) -> MediumRegion:
-        for region in self.regions:
-            if region.name == name:
-                return region
-        raise KeyError(name)
+    stop: str = entry("what it prints while a key stops it from booting (a regular expression)")
+    key: str = entry("that key")
+    prompt: str = entry("the end of its prompt, literally")
+    buffer: int = entry("an address in DRAM where a chunk can be received, far from U-Boot itself")
+    boot: str = entry("what makes it go on booting")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of booting and the console text (a regular expression) that shows it was reached."""
+    """A step of booting, and how it shows."""
 
-    name: str
-    pattern: str
+    name: str = entry("for people and reports")
+    pattern: str = entry("console text that shows that it was reached (a regular expression)")
+    hint: str = entry("what to try when nothing follows it", default="")
 
 
 @dataclass(frozen=True)
 class Boot:
-    cmdline: str
-    stages: tuple[Stage, ...]
+    """How the board comes up."""
+
+    cmdline: str = entry("the kernel's command line")
+    rom: tuple[Place, ...] = entry("where the boot ROM looks, in its order: what is earlier defeats what is later")
+    stages: tuple[Stage, ...] = entry("in their order; the last one seen is what a silent board is diagnosed by")
+
+
+@dataclass(frozen=True)
+class Usb:
+    """How the board shows on USB in one of its modes."""
+
+    id: str = entry("vendor:product, four hexadecimal digits each, as lsusb prints them")
+    mode: Literal["maskrom", "loader", "mass-storage", "fastboot", "dfu", "sdp"] = entry("what it takes in that mode")
+    hands: str = entry("what a person does to bring it there, or out of it", default="")
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    boot: float
-    flash: float
-    shell: float
-    power: float
+    """Limits of single actions, in seconds."""
+
+    boot: float = entry("from power to the last boot stage")
+    flash: float = entry("a whole medium")
+    shell: float = entry("until SSH answers")
+    power: float = entry("switching it")
+    enumerate: float = entry("until it shows on USB again after a reset", default=30.0)
+    tool: float = entry("one call of an external tool that moves at most a chunk", default=60.0)
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """How QEMU plays this board. ``storage_read_bytes_per_second`` throttles the disk to a real medium's speed."""
+    """How QEMU plays this board."""
 
-    machine: str
-    storage_read_bytes_per_second: int
+    machine: str = entry("QEMU's -machine")
+    storage_read_bytes_per_second: int = entry("to which the disk is throttled: a real medium's speed")
 
 
 @dataclass(frozen=True)
 class Board:
     """A board type: everything that is true of each board of that type."""
 
-    schema: int
-    name: str
-    title: str
-    support: Support
-    backend: Backend
-    cpu: Cpu
-    memory: Memory
-    dma: tuple[DmaMaster, ...]
-    monitor: Monitor
-    payload: Payload
-    media: tuple[Medium, ...] = field(metadata={"key": "medium"})
-    boot: Boot
-    timeouts: Timeouts
-    smmu: Smmu | None = None
-    emulator: Emulator | None = None
+    schema: int = entry("version of this format")
+    name: str = entry("the file's own name")
+    title: str = entry("one line for people")
+    soc: str = entry("system on a chip")
+    support: Support = entry("silicon (measured on it), emulated (runs in QEMU), built only (was never run)")
+    backend: Backend = entry("isolation: stage2, gpt, none (then build.monitor_missing says why)")
+    cpu: Cpu = entry("cores")
+    memory: Memory = entry("address space")
+    dma: tuple[DmaMaster, ...] = entry("every DMA master and its gate")
+    media: tuple[Medium, ...] = entry("flash media from sector 0", key="medium")
+    console: Console = entry("serial console")
+    boot: Boot = entry("boot order and stages")
+    timeouts: Timeouts = entry("limits of single actions")
+    build: Build = entry("how its images are made")
+    monitor: Monitor | None = entry("sizes of the monitor; absent exactly when backend is none", default=None)
+    payload: Payload | None = entry("sizes of the payload; absent exactly when backend is none", default=None)
+    smmu: Smmu | None = entry("the SMMU that the monitor programs", default=None)
+    npu: Npu | None = entry("what its NPU is worth", default=None)
+    uboot: UBoot | None = entry("U-Boot's console", default=None)
+    usb: tuple[Usb, ...] = entry("how it shows on USB", default=())
+    emulator: Emulator | None = entry("present exactly when support is emulated", default=None)
 
     @property
     def emulated(self) -> bool:
@@ -198,25 +245,3 @@ class Board:
             if medium.name == name:
                 return medium
         raise KeyError(name)
-
-
-@dataclass(frozen=True)
-class LabBoard:
-    """What a site says about one board of its own (``[board.NAME]`` of lab.toml)."""
-
-    type: str
-    serial: str | None = None
-    baud: int = 115200
-    power: str | None = None
-    ssh: str | None = None
-    sd_mux: str | None = None
-    labgrid: str | None = None
-
-
-@dataclass(frozen=True)
-class Instance:
-    """One board that can be used: its name, its type, and the site's settings."""
-
-    name: str
-    type: Board
-    settings: LabBoard

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from flexkit.boards.entry import key_of
 from flexkit.errors import BadInput
 
 T = TypeVar("T")
@@ -96,7 +97,7 @@ def decode(document: Document, into: type[T], value: Any | None = None, where: K
     if not isinstance(table, Mapping):
         raise document.error(where, f"{_show(where)} must be a table")
     hints = get_type_hints(into)
-    fields = {str(item.metadata.get("key", item.name)): item for item in dataclasses.fields(into)}  # type: ignore[arg-type]
+    fields = {key_of(item): item for item in dataclasses.fields(into)}  # type: ignore[arg-type]
     for key in table:
         if key not in fields:
             near = get_close_matches(key, fields, 1)

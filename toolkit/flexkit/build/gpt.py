@@ -6,29 +6,25 @@ import struct
 import uuid
 import zlib
 
-from flexkit.boards import Medium, MediumRegion
+from flexkit.boards import Medium
 
 SECTOR = 512
 _ENTRIES, _ENTRY_BYTES = 128, 128
 _TABLE_SECTORS = _ENTRIES * _ENTRY_BYTES // SECTOR
-_LINUX = uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
+_TYPES = {
+    "linux": uuid.UUID("0fc63daf-8483-4772-8e79-3d69d8477de4"),
+    "fat": uuid.UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7"),
+}
 _NAMESPACE = uuid.UUID("f1e8c0de-0000-4000-8000-000000000000")
-# Regions that hold the table itself.
-TABLE, BACKUP = "gpt", "gpt-backup"
-
-
-def partitions(medium: Medium) -> list[MediumRegion]:
-    """The regions that are partitions, in the order of the board file: partition 1, 2, …"""
-    return [region for region in medium.regions if region.name not in (TABLE, BACKUP)]
 
 
 def _entries(medium: Medium) -> bytes:
     table = b""
-    for region in partitions(medium):
+    for region in medium.partitions:
         unique = uuid.uuid5(_NAMESPACE, f"{medium.name}/{region.name}")
         first, last = region.offset // SECTOR, region.end // SECTOR - 1
         name = region.name.encode("utf-16-le")
-        table += struct.pack("<16s16sQQQ72s", _LINUX.bytes_le, unique.bytes_le, first, last, 0, name)
+        table += struct.pack("<16s16sQQQ72s", _TYPES[region.partition].bytes_le, unique.bytes_le, first, last, 0, name)
     return table.ljust(_ENTRIES * _ENTRY_BYTES, b"\0")
 
 

@@ -231,7 +231,7 @@ class Graph:
             tfa.fip(tool, {"nt-fw": self.get(linux) / "Image"}, at / "kernel-fip.bin", self.deadline)
             disk = self.board.medium("disk")
             (at / "disk-gpt.bin").write_bytes(gpt.primary(disk))
-            (at / "disk-gpt-backup.bin").write_bytes(gpt.backup(disk, disk.region(gpt.BACKUP).size))
+            (at / "disk-gpt-backup.bin").write_bytes(gpt.backup(disk, disk.region("gpt-backup").size))
             files = {"bl1": self.get(loader) / "bl1.bin", "rootfs": self.get(root) / "rootfs.ext4"}
             files |= {path.stem: path for path in sorted(at.glob("*.bin"))}
             listing = {name: [str(path), file_hash(path), path.stat().st_size] for name, path in files.items()}
@@ -309,7 +309,8 @@ class Graph:
 
     def _board_hash(self) -> str:
         """Of what firmware and images take from the board file; its timeouts and titles are not among that."""
-        return identity({"header": self.board_header, "media": repr(self.board.media)})
+        layout = repr([(each.name, each.size, each.table, each.regions) for each in self.board.media])
+        return identity({"header": self.board_header, "media": layout, "build": repr(self.board.build)})
 
     def _region_size(self, image: str) -> int:
         for medium in self.board.media:

@@ -60,9 +60,8 @@ def _words(board: Board) -> list[str]:
     """Common to both flavours. Nothing of the machine or the day gets into the binaries."""
     return [
         f"CROSS_COMPILE={tools.CROSS}",
-        "PLAT=qemu",
-        "QEMU_USE_GIC_DRIVER=QEMU_GICV3",
-        "ARM_LINUX_KERNEL_AS_BL33=1",
+        f"PLAT={board.build.tfa.platform}",
+        *board.build.tfa.options,
         f"QEMU_BL33_FIP_BASE={board.medium('pflash').region('kernel').offset:#x}",
         "ENABLE_SVE_FOR_NS=0",
         "ENABLE_SME_FOR_NS=0",

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from flexkit import paths, proc
-from flexkit.boards.schema import Board
+from flexkit.boards.schema import Board, Emulator
 from flexkit.deadline import Deadline
 from flexkit.drivers.protocols import Power, Reset
 from flexkit.drivers.qmp import Qmp
@@ -68,18 +68,31 @@ def command(
     """QEMU's command line. ``media``: a qcow2 file for each medium of the board. It starts stopped: ``cont`` by QMP."""
     if board.emulator is None:
         raise ValueError(f"{board.name} is not an emulated board")
-    throttle = f"throttling.bps-read={board.emulator.storage_read_bytes_per_second}"
     words = [PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-S"]
     words += ["-name", board.name, "-machine", board.emulator.machine, "-cpu", board.cpu.model]
     words += ["-smp", str(board.cpu.cores), "-m", f"{board.memory.dram_size >> 20}M"]
-    words += ["-drive", f"if=pflash,unit=0,format=qcow2,file={media['pflash']}"]
-    words += ["-drive", f"if=none,id=disk,format=qcow2,file={media['disk']},{throttle}"]
-    words += ["-device", f"virtio-blk-pci,drive=disk,{_OPTIONS}"]
+    words += _media_words(board, board.emulator, media)
     words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
     words += ["-device", f"virtio-net-pci,netdev=net,{_OPTIONS}"]
     words += ["-chardev", f"socket,id=console,path={folder / 'console'},server=on,wait=off"]
     words += ["-serial", "chardev:console", "-qmp", f"unix:{folder / 'qmp'},server=on,wait=off"]
     return [*words, *extra]
+
+
+def _media_words(board: Board, emulator: Emulator, media: Mapping[str, Path]) -> list[str]:
+    """Each medium on the bus that the board file gives it, in its order."""
+    words: list[str] = []
+    flashes = 0
+    for medium in board.media:
+        file = f"format=qcow2,file={media[medium.name]}"
+        if medium.bus == "pflash":
+            words += ["-drive", f"if=pflash,unit={flashes},{file}"]
+            flashes += 1
+        else:
+            throttle = f"throttling.bps-read={emulator.storage_read_bytes_per_second}"
+            words += ["-drive", f"if=none,id={medium.name},{file},{throttle}"]
+            words += ["-device", f"virtio-blk-pci,drive={medium.name},{_OPTIONS}"]
+    return words
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from flexkit import paths
-from flexkit.boards.schema import Board, Instance
+from flexkit.boards.lab import Instance
+from flexkit.boards.schema import Board
 from flexkit.deadline import Deadline
 from flexkit.drivers import lock, qemu
 from flexkit.drivers.console import Console, ConsoleTransport

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flexkit import paths
-from flexkit.boards.schema import Instance
+from flexkit.boards.lab import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import lock, qemu
 from flexkit.drivers.lock import shared_folder

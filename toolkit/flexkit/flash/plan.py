@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from flexkit.boards.schema import Board, Medium, MediumRegion
+from flexkit.boards import Board, Medium, MediumRegion
 from flexkit.errors import BadInput, FlashError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flexkit import proc
-from flexkit.boards.schema import Instance
+from flexkit.boards.lab import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import qemu
 from flexkit.errors import FlashError

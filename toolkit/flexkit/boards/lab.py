@@ -1,0 +1,108 @@
+"""The site's boards: ``lab.toml``, and which board a command is to use."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexkit import paths
+from flexkit.boards import toml
+from flexkit.boards.entry import entry
+from flexkit.boards.load import known, load, unknown
+from flexkit.boards.schema import Board
+from flexkit.errors import BadInput
+
+DEFAULT = "qemu-virt"
+
+
+@dataclass(frozen=True)
+class LabBoard:
+    """What a site says about one board of its own (``[board.NAME]``)."""
+
+    type: str = entry("its board type: a file of boards/")
+    serial: str | None = entry("the console's device", default=None)
+    baud: int | None = entry("the console's speed, where it is not the type's", default=None)
+    power: str | None = entry("its power driver", default=None)
+    ssh: str | None = entry("host, or host:port", default=None)
+    sd_mux: str | None = entry("its SD mux", default=None)
+    labgrid: str | None = entry("its labgrid place", default=None)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One board that can be used: its name, its type, and the site's settings."""
+
+    name: str
+    type: Board
+    settings: LabBoard
+
+    @property
+    def baud(self) -> int:
+        """Speed of its console."""
+        return self.settings.baud or self.type.console.baud
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A site's boards. ``path`` is None when the site has no lab file."""
+
+    path: Path | None
+    default: str | None
+    boards: dict[str, LabBoard]
+
+
+def lab_file(named: Path | None = None) -> Path | None:
+    """The lab file in use: ``--lab``, ``$FLEXKIT_LAB``, ``./lab.toml``, ``~/.config/flexkit/lab.toml``."""
+    if named is None and os.environ.get("FLEXKIT_LAB"):
+        named = Path(os.environ["FLEXKIT_LAB"])
+    if named is not None:
+        return named
+    candidates = (Path("lab.toml"), paths.config() / "lab.toml")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def load_lab(named: Path | None = None) -> Lab:
+    """The site's lab, empty if it has none. A file that was named must exist."""
+    path = lab_file(named)
+    if path is None:
+        return Lab(None, None, {})
+    document = toml.read(path)
+    for key in document.data:
+        if key not in ("default", "board"):
+            raise document.error((key,), f"unknown key {key!r}; known: default, board")
+    tables = document.data.get("board", {})
+    if not isinstance(tables, dict):
+        raise document.error(("board",), "board must be a table: [board.NAME]")
+    boards = {name: toml.decode(document, LabBoard, table, ("board", name)) for name, table in tables.items()}
+    types = known()
+    for name, settings in boards.items():
+        if settings.type not in types:
+            raise document.error(("board", name, "type"), f"board {name!r} has the unknown type {settings.type!r}")
+    default = document.data.get("default")
+    if default is not None and (not isinstance(default, str) or default not in {*boards, *types}):
+        raise document.error(("default",), f"default is {default!r}, which is no board of this lab")
+    return Lab(path, default, boards)
+
+
+def resolve(name: str | None = None, lab: Path | None = None) -> Instance:
+    """The board that a command is to use.
+
+    ``name`` is an instance of the lab or an emulated type. Without one: ``$FLEXKIT_BOARD``, the lab file's default,
+    qemu-virt.
+    """
+    site = load_lab(lab)
+    name = name or os.environ.get("FLEXKIT_BOARD") or site.default or DEFAULT
+    if name in site.boards:
+        settings = site.boards[name]
+        return Instance(name, load(settings.type), settings)
+    types = known()
+    if name not in types:
+        raise unknown(name, [*site.boards, *types])
+    board = load(name)
+    if not board.emulated:
+        raise BadInput(
+            f"{name} is a type of board, not a board that can be reached",
+            mend=f"add one to the lab file: flexkit boards discover --add NAME, or [board.NAME] type = {name!r}",
+        )
+    return Instance(name, board, LabBoard(name))

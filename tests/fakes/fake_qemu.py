@@ -20,6 +20,7 @@ BEHAVIOURS = {
     "silent": "never says a word",
     "dies-in-kernel": "ends while the kernel boots",
     "dies-soon": "ends a moment after the agent is ready",
+    "console-vanishes": "its console goes a moment after the agent is ready, the rest runs on",
     "port-taken": "cannot have its port, ever",
     "port-taken-once": "cannot have its first port",
     "stuck-in-bl2": "says BL1 and BL2, then nothing",
@@ -121,6 +122,9 @@ class Fake:
     def _pump(self, console: socket.socket, qmp: socket.socket, cable: socket.socket | None, master: int) -> None:
         end = time.monotonic() + (1.0 if self.behaviour == "dies-soon" else 3600)
         while time.monotonic() < end:
+            if self.behaviour == "console-vanishes" and time.monotonic() > end - 3599 and cable is not None:
+                cable.close()
+                cable = None
             ready, _, _ = select.select([console, qmp, master, *([cable] if cable else [])], [], [], 0.2)
             if qmp in ready:
                 self._monitor(qmp)

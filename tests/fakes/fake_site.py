@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,20 @@ from flexkit.flash import deploy, make_plan
 from flexkit.flash.ledger import KeptImage
 
 BUILD = "ab" * 16
+
+
+def emulators() -> set[int]:
+    """Processes of the fake emulator that this test run has."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+            parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if b"fake_qemu.py" in words and os.environ["XDG_RUNTIME_DIR"].encode() in words and parent != "Z":
+            found.add(int(folder.name))
+    return found
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 from fake_agent import AGENT_ID
-from fake_site import BUILD, Site
+from fake_site import BUILD, Site, emulators
 
 from flexkit import paths
 from flexkit.cli.main import run
@@ -122,6 +123,51 @@ def test_a_person_at_the_console(stock: Site) -> None:
         os.close(terminal)
 
 
+def test_state_fails_when_other_parts_run_than_were_flashed(stock: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["power", "on", "--flavour", "stock"]) == 0
+    try:
+        book = session.Ledger("qemu-virt")
+        current = book.current("stock")
+        assert current is not None
+        told = replace(current, parts={"agent": "0" * 32})
+        stock.monkeypatch.setattr(session, "deployment_of", lambda *_: told)
+        capfd.readouterr()
+        assert run(["state"]) == 5
+        out, err = capfd.readouterr()
+        assert f"agent: {'0' * 32} was flashed, the board reports {AGENT_ID}" in out
+        assert "run: flexkit flash -b qemu-virt" in err
+    finally:
+        assert run(["power", "off"]) == 0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_interrupted_leaves_nothing(stock: Site, sign: signal.Signals) -> None:
+    main = "import sys; from flexkit.cli.main import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(Path(paths.__file__).resolve().parents[1])}
+    words = [sys.executable, "-c", main, "shell", "--flavour", "stock", "echo up; sleep 60"]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == b"up\n"
+        child.send_signal(sign)
+        assert child.wait(20) == 128 + sign
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert emulators() == set()
+    assert not lock.holder("qemu-virt")
+
+
+def test_a_lab_file_that_is_wrong_is_named_with_its_line(
+    site: Site, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for text, line in (('[board.a]\ntype = "qemu-virt\n', 2), ('[board.a]\ntype = "qemu-virt"\nserail = "x"\n', 3)):
+        (tmp_path / "lab.toml").write_text(text)
+        assert run(["state", "--lab", str(tmp_path / "lab.toml")]) == 2
+        assert f"lab.toml:{line}: " in capfd.readouterr().err
+
+
 def cut(tmp_path: Path) -> str:
     (tmp_path / "cut.gguf").write_bytes(DEMO.read_bytes()[:100_000])
     return str(tmp_path / "cut.gguf")
@@ -156,6 +202,13 @@ def test_each_failure_has_its_exit_code(stock: Site, capfd: pytest.CaptureFixtur
     stock.behave("dies-in-kernel")
     assert run(words) == 6
     assert "last stage reached: kernel" in capfd.readouterr().err
+    stock.behave("stuck-in-bl2")
+    assert run([*words, "--timeout", "2"]) == 7
+    assert "last stage reached: bl2" in capfd.readouterr().err
+    stock.behave("console-vanishes")
+    assert run(["shell", "--flavour", "stock", "sleep 60"]) == 6
+    assert "its console is closed" in capfd.readouterr().err
+    assert emulators() == set()
     stock.behave("")
     stock.flash({"agent": "0" * 32}, "cd" * 16, "stock")
     assert run(words) == 5

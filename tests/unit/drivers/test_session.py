@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from fake_agent import AGENT_ID
-from fake_site import Site
+from fake_site import Site, emulators
 
-from flexkit import boards
+from flexkit import boards, proc
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, open_board, qemu
-from flexkit.drivers.session import mismatches, power_off, power_on
+from flexkit.drivers.session import mismatches, model_name, power_off, power_on
+from flexkit.drivers.ssh import lab_key
 from flexkit.errors import BoardLost, Busy, FlashError, MissingTool, TimedOut
 from flexkit.events import Bus
 from flexkit.flash import Deployment, Ledger
@@ -27,20 +28,6 @@ from flexkit.link.client import Identity
 
 def soon(seconds: float = 40.0) -> Deadline:
     return Deadline(seconds, "test")
-
-
-def emulators() -> set[int]:
-    """Processes of the fake emulator that this test run has."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes()
-            parent = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
-        except OSError:
-            continue
-        if b"fake_qemu.py" in words and os.environ["XDG_RUNTIME_DIR"].encode() in words and parent != "Z":
-            found.add(int(folder.name))
-    return found
 
 
 def test_a_board_is_booted_checked_used_and_ended(site: Site) -> None:
@@ -105,6 +92,41 @@ def ping_for_ever(session: Session, limit: Deadline) -> None:
         time.sleep(0.05)
 
 
+def test_a_console_that_vanishes_is_noticed_and_nothing_is_left(site: Site) -> None:
+    site.behave("console-vanishes")
+    limit = soon(20)
+    said = "its console is closed; last stage reached: agent"
+    with pytest.raises(BoardLost, match=said), open_board(site.instance, limit, Bus()) as session:
+        ping_for_ever(session, limit)
+    assert limit.remaining > 5
+    assert emulators() == set()
+
+
+def test_ssh_is_not_waited_for_on_a_board_that_died(site: Site) -> None:
+    limit = soon(20)
+    key = " ".join(lab_key()[1].split()[:2])
+    with open_board(site.instance, limit, Bus()) as session:
+        os.kill(emulators().pop(), signal.SIGKILL)
+        with pytest.raises(BoardLost, match="the emulator ended with status -9"):
+            session._dial(key, limit)
+    assert limit.remaining > 10
+
+
+def test_models_lie_on_the_medium_before_the_board_is_on(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(b"weights")
+    name = f"models/{model_name(tmp_path / 'm')}"
+    image = qemu.media_folder("qemu-virt", "flex") / "disk.img"
+    offset = site.instance.type.medium("disk").region("data").offset
+    with open_board(site.instance, soon(), Bus(), models=[tmp_path / "m"]):
+        before = image.stat().st_mtime_ns
+        device = f"{image}?offset={offset}"
+        environment = os.environ | {"PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
+        shown = proc.run(["debugfs", "-R", f"cat {name}", device], soon(), env=environment)
+        assert shown == "weights"
+    with open_board(site.instance, soon(), Bus(), models=[tmp_path / "m"]):
+        assert image.stat().st_mtime_ns == before, "they were there already"
+
+
 def test_a_port_that_is_taken_is_changed_and_ports_that_all_are_end_busy(site: Site) -> None:
     site.behave("port-taken-once")
     with open_board(site.instance, soon(), Bus()) as session:
@@ -122,6 +144,8 @@ def test_another_build_than_was_flashed_is_an_error(site: Site) -> None:
     assert f"monitor: {'e' * 32} was flashed, the board reports none" in caught.value.message
     assert [entry.good for entry in Ledger("qemu-virt").entries() if entry.action == "boot"] == [False]
     assert emulators() == set()
+    with open_board(site.instance, soon(), Bus(), strict=False) as session:
+        assert [line.split(":")[0] for line in session.wrong] == ["agent", "monitor"]
 
 
 def test_the_kernel_is_known_by_its_version_line() -> None:

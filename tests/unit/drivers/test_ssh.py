@@ -62,6 +62,21 @@ class Server(paramiko.ServerInterface):
         threading.Thread(target=work, daemon=True).start()
         return True
 
+    def check_channel_pty_request(
+        self, channel: paramiko.Channel, term: bytes, width: int, height: int, pxw: int, pxh: int, modes: bytes
+    ) -> bool:
+        self.terminal = f"{term.decode()} {width}x{height}"
+        return True
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        def work() -> None:
+            channel.sendall(f"a {self.terminal} terminal; you typed ".encode() + channel.recv(100))
+            channel.send_exit_status(4)
+            channel.close()
+
+        threading.Thread(target=work, daemon=True).start()
+        return True
+
 
 class Board:
     def __init__(self) -> None:
@@ -119,6 +134,19 @@ def test_commands_and_files(board: Board, tmp_path: Path) -> None:
     assert ssh.get(str(tmp_path / "deep" / "there"), soon()) == data
     with pytest.raises(TimedOut, match="'sleep 5' had not ended"):
         ssh.run("sleep 5", soon(0.3))
+    ssh.close()
+
+
+def test_a_person_logs_in_on_a_terminal_of_the_same_size(board: Board) -> None:
+    ssh = Ssh("127.0.0.1", board.port, board.line, soon())
+    seen: list[bytes] = []
+    limit = soon()
+    with ssh.login("xterm", 100, 40, seen.append) as login:
+        login.send(b"ls")
+        while not login.ended():
+            limit.check()
+        assert login.status() == 4
+    assert b"".join(seen) == b"a xterm 100x40 terminal; you typed ls"
     ssh.close()
 
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import os
-import select
+import shutil
 import sys
-import termios
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from flexkit import boards
 from flexkit.boards import Instance
 from flexkit.build import Flavour
+from flexkit.cli import terminal
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
 from flexkit.cli.flash import flavour_option
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock, open_board, qemu
+from flexkit.drivers import Session, lock, open_board, qemu
 from flexkit.drivers.session import Via, power_off, power_on
 from flexkit.errors import BoardLost
 from flexkit.flash import Ledger
 
-_LEAVE = b"\x1d"  # Ctrl-]
+_ENTRIES_SHOWN = 5
 _VIA = click.Choice(["serial", "ssh"])
 
 
@@ -37,21 +36,25 @@ _VIA = click.Choice(["serial", "ssh"])
 @json_option
 @timeout_option(60)
 def state(board: str | None, lab: Path | None, as_json: bool, deadline: Deadline) -> None:
-    """Whether a board is on and how to reach it, what was flashed, and what its parts report at run time."""
+    """Whether a board is on and how to reach it, what was flashed, and what its parts report at run time. Fails when
+    these are not the parts that were flashed, or a board that is on does not answer."""
     instance = boards.resolve(board, lab)
-    described = _describe(instance, deadline)
-    if as_json:
-        print_json(described)
-        return
-    for name, value in described.items():
-        click.echo(f"{name:12} {value if value not in (None, '', {}) else '-'}")
+    described = _describe(instance)
+    try:
+        if described["power"] == "on" and not described["holder"]:
+            _ask(instance, described, deadline)
+    finally:
+        if as_json:
+            print_json(described)
+        else:
+            _print(described)
 
 
-def _describe(instance: Instance, deadline: Deadline) -> dict[str, object]:
+def _describe(instance: Instance) -> dict[str, Any]:
+    """What this host knows without asking the board."""
     found = qemu.running(instance.name)
-    holder = lock.holder(instance.name)
     book = Ledger(instance.name)
-    described: dict[str, object] = {
+    return {
         "board": instance.name,
         "type": instance.type.name,
         "power": "on" if found else "off",
@@ -60,18 +63,44 @@ def _describe(instance: Instance, deadline: Deadline) -> dict[str, object]:
         "qmp": found.qmp if found else None,
         "console": found.console if found else None,
         "ssh": {"host": "127.0.0.1", "port": found.ssh_port, "user": "root"} if found else None,
-        "holder": holder or None,
+        "holder": lock.holder(instance.name) or None,
         "deployed": {
             flavour: current.identity for flavour in ("flex", "stock") if (current := book.current(flavour)) is not None
         },
-        "ledger": [asdict(entry) for entry in list(book.entries())[-5:]],
+        "ledger": [asdict(entry) for entry in list(book.entries())[-_ENTRIES_SHOWN:]],
         "identities": None,
+        "wrong": None,
     }
-    if found is not None and not holder:
-        flavour: Flavour = "stock" if found.flavour == "stock" else "flex"
-        with open_board(instance, deadline, bus(), flavour=flavour) as session:
-            described["identities"] = asdict(session.identity)
-    return described
+
+
+def _ask(instance: Instance, described: dict[str, Any], deadline: Deadline) -> None:
+    flavour: Flavour = "stock" if described["flavour"] == "stock" else "flex"
+    with open_board(instance, deadline, bus(), flavour=flavour, strict=False) as session:
+        described["identities"] = asdict(session.identity)
+        described["wrong"] = list(session.wrong)
+        session.check_identity()
+
+
+def _print(described: dict[str, Any]) -> None:
+    """For people: a line each, nothing that is not there."""
+    for name, value in described.items():
+        rows = _rows(name, value) if value else []
+        for index, row in enumerate(rows):
+            click.echo(f"{'' if index else name:12}{row}")
+
+
+def _rows(name: str, value: Any) -> list[str]:
+    if name == "ledger":
+        return [
+            f"{entry['time']}  {entry['action']:5} {entry['flavour']:5} {entry['identity'][:12]}  "
+            + ("good" if entry["good"] else "FAILED")
+            for entry in value
+        ]
+    if name == "ssh":
+        return [f"{value['user']}@{value['host']}:{value['port']}"]
+    if isinstance(value, dict):
+        return [f"{key:10} {each}" for key, each in value.items() if each not in ("", None)]
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
 
 # ---- power ---------------------------------------------------------------------------------------------------------
@@ -96,19 +125,6 @@ def power(action: str, board: str | None, lab: Path | None, flavour: Flavour, de
 # ---- console -------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _raw_terminal() -> Iterator[None]:
-    if not sys.stdin.isatty():
-        yield
-        return
-    kept = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setraw(sys.stdin)
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, kept)
-
-
 @click.command()
 @board_option
 @flavour_option
@@ -118,25 +134,18 @@ def console(board: str | None, lab: Path | None, flavour: Flavour, deadline: Dea
     instance = boards.resolve(board, lab)
     with open_board(instance, deadline, bus(), flavour=flavour) as session:
         session.client.connection.close()
-        click.echo(f"{instance.name}: leave with Ctrl-]", err=True)
-        gone = False
+        click.echo(f"{instance.name}: leave with {terminal.LEAVE_NAME}", err=True)
+        gone = threading.Event()
 
-        def show(chunk: bytes) -> None:
-            nonlocal gone
-            gone = gone or not chunk
-            os.write(sys.stdout.fileno(), chunk)
+        def take(chunk: bytes) -> None:
+            terminal.show(chunk)
+            if not chunk:
+                gone.set()
 
-        with _raw_terminal():
-            session.console.tap(show)
-            session.console.write(b"\r")
-            while not gone and not deadline.expired:
-                if not select.select([sys.stdin], [], [], 0.2)[0]:
-                    continue
-                typed = os.read(sys.stdin.fileno(), 1024)
-                if not typed or _LEAVE in typed:
-                    break
-                session.console.write(typed)
-        if gone:
+        session.console.tap(take)
+        session.console.write(b"\r")
+        terminal.join(session.console.write, gone.is_set, deadline)
+        if gone.is_set():
             raise session.console.lost(session.power.why_dead() or "its console is closed")
 
 
@@ -159,16 +168,29 @@ def shell(
     via: Via,
     deadline: Deadline,
 ) -> None:
-    """Run a command on a board and take over its exit status. Without a command: like console."""
-    if not command:
+    """Run a command on a board and take over its exit status. Without a command: a shell to type into, over SSH with
+    ``--via ssh``, else like console."""
+    if not command and via == "serial":
         context.invoke(console, board=board, lab=lab, flavour=flavour, timeout=deadline.remaining)
         return
     instance = boards.resolve(board, lab)
     with open_board(instance, deadline, bus(), flavour=flavour, via=via) as session:
+        if not command:
+            context.exit(_ssh_shell(session, deadline))
         result = session.client.execute(" ".join(command), deadline, on_output=_write)
     sys.stderr.buffer.write(result.err)
     if result.status:
         context.exit(result.status)
+
+
+def _ssh_shell(session: Session, deadline: Deadline) -> int:
+    """A login shell on a terminal of the board; its exit status."""
+    assert session.ssh is not None
+    size = shutil.get_terminal_size()
+    click.echo(f"{session.instance.name}: leave with exit or {terminal.LEAVE_NAME}", err=True)
+    with session.ssh.login(os.environ.get("TERM", "dumb"), size.columns, size.lines, terminal.show) as login:
+        terminal.join(login.send, login.ended, deadline)
+        return login.status()
 
 
 def _write(chunk: bytes) -> None:

@@ -113,7 +113,7 @@ def infer(
     info = inspect.check(catalogue.find(model, bus(), deadline))
     _check_size(instance.type, mode, info)
     context = _context_for(prompt, tokens, info)
-    with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via) as session:
+    with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via, models=[info.path]) as session:
         request = InferRequest(
             model=session.put_model(info.path, deadline),
             prompt=prompt,

@@ -22,6 +22,7 @@ from flexkit.drivers.ssh import Ssh, lab_key
 from flexkit.errors import BadInput, BoardLost, Busy, FlashError, TimedOut
 from flexkit.events import Bus
 from flexkit.flash.ledger import Deployment, Ledger
+from flexkit.flash.staging import stage
 from flexkit.link.client import AgentError, Client, Identity
 from flexkit.link.connection import Connection
 
@@ -64,6 +65,9 @@ class Session:
         self.deployment = deployment
         self.power = power
         self.via: Via = via
+        self.strict = True
+        """Refuse a board whose parts are not the ones that were flashed; else ``wrong`` tells."""
+        self.wrong: tuple[str, ...] = ()
         self.client: Client
         self._console: Console | None = None
         self.identity: Identity
@@ -115,7 +119,11 @@ class Session:
         self._serial = self.client = Client(connection)
         self.identity = self._ask(lambda: self.client.identify(boot))
         self.boot_seconds = time.monotonic() - begin if fresh else 0.0
-        self._check_identity(fresh)
+        self.wrong = tuple(mismatches(self.deployment, self.identity))
+        if fresh:
+            self._note_boot()
+        if self.strict:
+            self.check_identity()
         if self.via == "ssh":
             self._open_ssh(boot)
 
@@ -176,16 +184,18 @@ class Session:
     def _open(self, connection: Connection, deadline: Deadline) -> None:
         self._ask(lambda: connection.wait_open(deadline))
 
-    def _check_identity(self, fresh: bool) -> None:
-        wrong = mismatches(self.deployment, self.identity)
-        if fresh:
-            detail = {"board": self.board.name, "boot_id": self.identity.boot_id, "wrong": wrong}
-            Ledger(self.instance.name).append(
-                "boot", self.deployment.flavour, self.deployment.identity, not wrong, detail
-            )
-        if wrong:
+    def _note_boot(self) -> None:
+        """Each boot goes into the ledger: one with the right parts is what ``rollback`` looks for."""
+        detail = {"board": self.board.name, "boot_id": self.identity.boot_id, "wrong": list(self.wrong)}
+        flavour, identity = self.deployment.flavour, self.deployment.identity
+        Ledger(self.instance.name).append("boot", flavour, identity, not self.wrong, detail)
+
+    def check_identity(self) -> None:
+        """Raises FlashError when the parts that run are not the ones that were flashed."""
+        if self.wrong:
             raise FlashError(
-                f"{self.instance.name} does not run what was flashed:\n" + "\n".join(f"  {line}" for line in wrong),
+                f"{self.instance.name} does not run what was flashed:\n"
+                + "\n".join(f"  {line}" for line in self.wrong),
                 mend=f"run: flexkit flash -b {self.instance.name}",
             )
 
@@ -200,6 +210,8 @@ class Session:
         try:
             return self._connect_ssh(deadline)
         except (BoardLost, AgentError) as error:
+            if self.power.why_dead():
+                raise
             self._bus.note("ssh", error.message)
             return None
 
@@ -221,12 +233,14 @@ class Session:
         return self.ssh
 
     def _dial(self, host_key: str, deadline: Deadline) -> Ssh:
-        """SSH may come up a moment after the agent."""
+        """SSH may come up a moment after the agent; on a board that is gone it will not."""
         limit = deadline.within(self.board.timeouts.shell, "SSH")
         while True:
             try:
                 return Ssh("127.0.0.1", self.power.ssh_port, host_key, limit)
-            except BoardLost:
+            except BoardLost as error:
+                if why := self.power.why_dead():
+                    raise self.console.lost(why) from error
                 if limit.remaining < _SSH_RETRY_SECONDS:
                     raise
                 time.sleep(_SSH_RETRY_SECONDS)
@@ -281,9 +295,13 @@ def open_board(
     via: Via = "serial",
     wait: bool = False,
     extra: Sequence[str] = (),
+    models: Sequence[Path] = (),
+    strict: bool = True,
 ) -> Iterator[Session]:
     """Have a board for a block. One that runs already (``flexkit power on``) is used as it is; else it is started, and
-    ended with the block. ``extra``: more words for the emulator's command line. ``wait``: for whoever has it now."""
+    ended with the block. ``extra``: more words for the emulator's command line. ``wait``: for whoever has it now.
+    ``models`` will be wanted: a board that is off and has its medium on this host is given them there, which spares
+    sending them; ``put_model`` finds them. Not ``strict``: hand over a board whatever parts it runs."""
     _emulated(instance)
     with lock.acquire(instance.name, deadline if wait else None):
         deployment = deployment_of(instance, flavour)
@@ -296,7 +314,10 @@ def open_board(
         power = QemuPower(instance.type, instance.name, flavour, deployment.identity, extra=extra)
         if state is not None:
             power.attach(state)
+        elif models:
+            stage(instance, flavour, {model_name(path): path for path in models}, deadline)
         session = Session(instance, deployment, power, via, bus)
+        session.strict = strict
         try:
             with bus.step(f"{'boot' if state is None else 'reach'} {instance.name}", f"{flavour}, {via}"):
                 session.connect(deadline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ from flexkit import paths
 from flexkit.deadline import Deadline
 from flexkit.drivers.protocols import Shell, Transfer
 from flexkit.errors import BoardLost, FlexError, TimedOut
-from flexkit.link.transport import ThreadedTransport
+from flexkit.link.transport import Sink, ThreadedTransport
 
 _CHUNK = 65536
 
@@ -132,6 +133,13 @@ class Ssh(Shell, Transfer):
         channel.exec_command("flexagent --stdio")
         return SshTransport(channel, self.name)
 
+    def login(self, terminal: str, columns: int, rows: int, sink: Sink) -> Login:
+        """A login shell on a terminal of that kind and size; ``sink`` gets what it prints."""
+        channel = self._channel()
+        channel.get_pty(terminal, columns, rows)
+        channel.invoke_shell()
+        return Login(channel, self.name, sink)
+
     def _transport(self) -> paramiko.Transport:
         transport: paramiko.Transport | None = self._fabric.transport
         if transport is None or not transport.is_active():
@@ -162,3 +170,37 @@ class SshTransport(ThreadedTransport):
         if not self._closing:
             self._closing = True
             self._channel.close()
+
+
+class Login:
+    """A shell that somebody types into."""
+
+    def __init__(self, channel: paramiko.Channel, name: str, sink: Sink) -> None:
+        self._channel = channel
+        self._ended = threading.Event()
+        self._transport = SshTransport(channel, name)
+
+        def take(chunk: bytes) -> None:
+            sink(chunk)
+            if not chunk:
+                self._ended.set()
+
+        self._transport.start(take)
+
+    def __enter__(self) -> Login:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._transport.close()
+
+    def send(self, typed: bytes) -> None:
+        """Raises BoardLost when nobody takes it."""
+        self._transport.write(typed)
+
+    def ended(self) -> bool:
+        """Whether it is over and all that it printed was handed on."""
+        return self._ended.is_set()
+
+    def status(self) -> int:
+        """Its exit status; 0 when it was left before its end."""
+        return max(self._channel.recv_exit_status(), 0) if self._channel.exit_status_ready() else 0

@@ -20,15 +20,14 @@ _MEDIUM, _REGION = "disk", "data"
 
 
 def stage(instance: Instance, flavour: str, models: Mapping[str, Path], deadline: Deadline) -> bool:
-    """Put files (by name) into the folder ``models`` of the region. Whatever the board kept there before is gone, so a
-    region that has exactly these is left alone: False.
+    """Put files (by name, which is their hash) into the folder ``models`` of the region. Whatever the board kept there
+    before is gone, so a region that has these already is left alone: False.
 
     The caller holds the instance's lock; the board is off.
     """
     folder = qemu.media_folder(instance.name, flavour)
     mark = folder / "staged.json"
-    wanted = json.dumps(sorted(models))
-    if mark.is_file() and mark.read_text() == wanted:
+    if mark.is_file() and models.keys() <= set(json.loads(mark.read_text())):
         return False
     mark.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as name:
@@ -37,7 +36,7 @@ def stage(instance: Instance, flavour: str, models: Mapping[str, Path], deadline
         for target, source in models.items():
             _link(source, tree / "models" / target)
         _make(instance, folder / f"{_MEDIUM}.img", tree, deadline)
-    mark.write_text(wanted)
+    mark.write_text(json.dumps(sorted(models)))
     return True
 
 

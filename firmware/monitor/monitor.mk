@@ -25,6 +25,8 @@ $(eval $(call add_define,FLEXKIT))
 PLAT_INCLUDES		+=	-I$(FLEXKIT_DIR)/abi			\
 				-I$(FLEXKIT_BOARD_H)			\
 				-I$(FLEX_MONITOR_DIR)/core		\
+				-I$(FLEX_MONITOR_DIR)/machine		\
+				-I$(FLEX_MONITOR_DIR)/smmu		\
 				-I$(FLEX_MONITOR_DIR)/stage2		\
 				-I$(FLEX_MONITOR_DIR)/glue
 
@@ -32,7 +34,9 @@ BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
 				$(FLEX_MONITOR_DIR)/core/core.c		\
 				$(FLEX_MONITOR_DIR)/core/page.c		\
 				$(FLEX_MONITOR_DIR)/core/batch.c	\
+				$(FLEX_MONITOR_DIR)/core/move.c		\
 				$(FLEX_MONITOR_DIR)/core/region.c	\
+				$(FLEX_MONITOR_DIR)/machine/machine.c	\
 				$(FLEX_MONITOR_DIR)/stage2/stage2.c	\
 				$(FLEX_MONITOR_DIR)/stage2/el2.c	\
 				$(FLEX_MONITOR_DIR)/stage2/protect.c	\

@@ -19,6 +19,7 @@ typedef int32_t flex_s32;
 #endif
 
 #define FLEX_MAILBOX_ENTRIES 512 /* pages in a batch at the most */
+#define FLEX_MOVE_ENTRIES (FLEX_MAILBOX_ENTRIES / 2) /* pairs in a move at the most: old pages, then new ones */
 #define FLEX_MAILBOX_SIZE 8192
 
 struct flex_mailbox {

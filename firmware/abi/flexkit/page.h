@@ -23,9 +23,12 @@
  *   drop      payload    CLAIMED => BUSY => DONATED    HELD, pins 0 => BUSY => EMPTY
  *   recall    NW         CLAIMED => BUSY => NORMAL     HELD, pins 0 => BUSY => EMPTY; pinned: refused
  *   recall    NW         DONATED => BUSY => NORMAL     -
+ *   move      NW         old: CLAIMED => BUSY => NORMAL  HELD, pins 0 => BUSY => HELD, generation + 1, the new page;
+ *                        new: NORMAL => BUSY => CLAIMED  pinned: refused
  *
  * Order of taking a page away from the NW: BUSY, unmap, TLBI + DSB, SMMU invalidate and sync, DONATED. Of giving it
- * back: page and slot BUSY (no pin holds it, none can), scrub and clean, slot EMPTY, map, NORMAL.
+ * back: page and slot BUSY (no pin holds it, none can), scrub and clean, slot EMPTY, map, NORMAL. Of moving: the new
+ * page is taken away, then the old page and the slot are BUSY, copy, slot HELD with the new page, the old is given back.
  *
  * Slot: one 64-bit word, changed only by compare-and-swap, shared by monitor and payload in secure memory.
  *

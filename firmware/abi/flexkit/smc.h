@@ -13,7 +13,7 @@
 #define FLEXKIT_SMC_H
 
 #define FLEX_ABI_MAJOR 1
-#define FLEX_ABI_MINOR 0
+#define FLEX_ABI_MINOR 1
 
 /* Errors, the same numbers in monitor, payload, driver and agent. */
 #define FLEX_OK 0
@@ -49,6 +49,11 @@
  *                                              FLEX_E_TIMEOUT: the SMMU is silent, nothing of this part changed.
  * FLEX_MON_RECALL(mailbox, first, count)    -> x1, x2 = pages now NORMAL in this call. A page that is pinned, busy or
  *                                              not secure does not end the batch: its result[] says why.
+ * FLEX_MON_MOVE(mailbox, first, count)      -> x1, x2 = pages moved in this call. Pair i: page[i] is the old page,
+ *                                              page[FLEX_MOVE_ENTRIES + i] the new one, result[i] what came of it. A
+ *                                              pair does not end the batch: FLEX_E_PINNED, _STATE (old not CLAIMED, new
+ *                                              not NORMAL), _BUSY, _EXHAUSTED leave both pages as they were.
+ *                                              FLEX_E_TIMEOUT: the SMMU is silent, nothing of this part changed.
  * FLEX_MON_REGION_SECURE(base, size)        -> whole 2M blocks, all of their pages NORMAL; one TLB invalidation.
  * FLEX_MON_REGION_RELEASE(base, size, from) -> x1 = bytes scrubbed so far; FLEX_E_INTERRUPTED: call again, from = x1.
  *                                              The same base and size as secured. FLEX_E_PINNED while the payload
@@ -75,11 +80,12 @@
 #define FLEX_MON_STAT (FLEX_MON_BASE + 0x08)
 #define FLEX_MON_AUDIT (FLEX_MON_BASE + 0x09)
 #define FLEX_MON_RECORD (FLEX_MON_BASE + 0x0A)
+#define FLEX_MON_MOVE (FLEX_MON_BASE + 0x0B)
 
 /* From S-EL1 only: FLEX_E_DENIED to anybody else. Lists lie in the payload's own memory, by physical address. */
 /*
  * FLEX_MON_CLAIM(list, count, slot)  -> x1. list: `count` page addresses (8 bytes each, at most FLEX_MAILBOX_ENTRIES),
- *                                      page i is claimed for slot + i.
+ *                                      page i is claimed for slot + i. FLEX_E_INTERRUPTED: go on with the rest.
  * FLEX_MON_DROP(slot, count)         -> x1. HELD, unpinned slots give up their pages (they become DONATED).
  *                                      Empty slots are passed over. FLEX_E_INTERRUPTED: go on from slot + x1.
  * FLEX_MON_REGION_USE(base, size, on)-> x1. The payload begins (1) or ends (0) to use a secured region.
@@ -110,7 +116,8 @@
 #define FLEX_STAT_PROTECT_OFF_TICKS 10 /* and of the last to off */
 #define FLEX_STAT_RESET_SCRUBBED 11 /* pages scrubbed at this boot because the last one ended dirty */
 #define FLEX_STAT_SMMU_INVALIDATIONS 12
-#define FLEX_STAT_COUNT 13
+#define FLEX_STAT_MOVED 13          /* pages moved */
+#define FLEX_STAT_COUNT 14
 
 /*
  * Payload calls, yielding, from the NW.

@@ -16,7 +16,7 @@ struct batch {
 };
 
 /* The NW may write the mailbox at any time: one access, of the whole word. */
-static uint64_t entry_once(const struct flex_mailbox *box, uint32_t i)
+uint64_t flex_entry_once(const struct flex_mailbox *box, uint32_t i)
 {
 	return __atomic_load_n(&box->page[i], __ATOMIC_RELAXED);
 }
@@ -36,7 +36,7 @@ static int batch_begin(struct flex_monitor *m, const struct flex_call *call, str
 	b->next = b->first;
 	b->count = (uint32_t)call->arg[2];
 	for (i = b->first; i < b->count; i++) {
-		if (!flex_address_ok(m, entry_once(b->box, i))) {
+		if (!flex_address_ok(m, flex_entry_once(b->box, i))) {
 			return FLEX_E_INVAL;
 		}
 	}
@@ -52,15 +52,17 @@ static uint32_t batch_copy(const struct flex_monitor *m, const struct batch *b)
 		end = b->next + m->layout.scrub_chunk;
 	}
 	for (i = b->next; i < end; i++) {
-		b->page[i] = entry_once(b->box, i);
+		b->page[i] = flex_entry_once(b->box, i);
 	}
 	return end;
 }
 
 /*
- * donate: NORMAL => BUSY, unmapped. DONATED follows once the TLBs and the SMMU have forgotten the page.
+ * flex_page_seize() - NORMAL => BUSY, unmapped, for a verb that takes a page from the NW
+ *
+ * The page is the secure world's once the TLBs and the SMMU have forgotten it.
  */
-static int donate_take(struct flex_monitor *m, uint64_t page)
+int flex_page_seize(struct flex_monitor *m, enum flex_verb verb, uint64_t page)
 {
 	uint32_t index;
 	int rc;
@@ -73,7 +75,7 @@ static int donate_take(struct flex_monitor *m, uint64_t page)
 	if (rc != FLEX_OK) {
 		return rc;
 	}
-	rc = flex_page_take(m, FLEX_VERB_DONATE, index, FLEX_SLOT_NONE);
+	rc = flex_page_take(m, verb, index, FLEX_SLOT_NONE);
 	if (rc != FLEX_OK) {
 		flex_block_leave(m, index);
 		return rc;
@@ -82,16 +84,23 @@ static int donate_take(struct flex_monitor *m, uint64_t page)
 	return FLEX_OK;
 }
 
+/* The NW has a seized page again as it was: nothing secure has been in it. publish() is the caller's. */
+void flex_page_unseize(struct flex_monitor *m, enum flex_verb verb, uint64_t page)
+{
+	uint32_t index = flex_page_index(m, page);
+
+	m->ops->map(page);
+	flex_page_return(m, verb, index, FLEX_SLOT_NONE);
+	flex_block_leave(m, index);
+}
+
 /* The SMMU did not answer: the NW has the pages of this part again, as they were. */
 static void donate_undo(struct flex_monitor *m, const struct batch *b)
 {
-	uint32_t i, index;
+	uint32_t i;
 
 	for (i = b->first; i < b->next; i++) {
-		index = flex_page_index(m, b->page[i]);
-		m->ops->map(b->page[i]);
-		flex_page_return(m, FLEX_VERB_DONATE, index, FLEX_SLOT_NONE);
-		flex_block_leave(m, index);
+		flex_page_unseize(m, FLEX_VERB_DONATE, b->page[i]);
 	}
 	m->ops->publish();
 }
@@ -135,7 +144,7 @@ int flex_donate(struct flex_monitor *m, struct flex_call *call)
 	while ((rc == FLEX_OK) && (b.next < b.count)) {
 		end = batch_copy(m, &b);
 		while ((rc == FLEX_OK) && (b.next < end)) {
-			rc = donate_take(m, b.page[b.next]);
+			rc = flex_page_seize(m, FLEX_VERB_DONATE, b.page[b.next]);
 			b.next += (rc == FLEX_OK) ? 1U : 0U;
 		}
 		if ((rc == FLEX_OK) && (b.next < b.count) && m->ops->interrupt_pending()) {
@@ -155,15 +164,19 @@ int flex_donate(struct flex_monitor *m, struct flex_call *call)
 	return rc;
 }
 
-/* recall, first half: page and slot BUSY, so that no pin holds them and none can. */
-static int recall_take(struct flex_monitor *m, uint32_t index, uint32_t *slot)
+/*
+ * flex_claimed_take() - a CLAIMED page and its slot BUSY, so that no pin holds them and none can
+ * @named: false when the slot does not name the page any more (the payload has spoilt it), and is not BUSY
+ *
+ * FLEX_E_STATE: the page is not CLAIMED. FLEX_E_BUSY, FLEX_E_PINNED: nothing has changed.
+ */
+int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named)
 {
-	uint32_t entry = __atomic_load_n(&m->pages[index], __ATOMIC_SEQ_CST);
+	uint32_t entry = __atomic_load_n(&m->pages[index], __ATOMIC_SEQ_CST), state = entry >> FLEX_PAGE_STATE_SHIFT;
 	int rc;
 
-	*slot = FLEX_SLOT_NONE;
-	if ((entry >> FLEX_PAGE_STATE_SHIFT) != FLEX_PAGE_CLAIMED) {
-		return flex_page_take(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
+	if (state != FLEX_PAGE_CLAIMED) {
+		return (state == FLEX_PAGE_BUSY) ? FLEX_E_BUSY : FLEX_E_STATE;
 	}
 	*slot = entry & FLEX_PAGE_SLOT_MASK;
 	rc = flex_page_take(m, FLEX_VERB_RECALL_CLAIMED, index, *slot);
@@ -175,10 +188,33 @@ static int recall_take(struct flex_monitor *m, uint32_t index, uint32_t *slot)
 		flex_page_return(m, FLEX_VERB_RECALL_CLAIMED, index, *slot);
 		return rc;
 	}
-	if (rc == FLEX_E_STATE) {
+	*named = rc == FLEX_OK;
+	return FLEX_OK;
+}
+
+/* recall, first half: page and slot BUSY. */
+static int recall_take(struct flex_monitor *m, uint32_t index, uint32_t *slot)
+{
+	bool named = false;
+	int rc = flex_claimed_take(m, index, slot, &named);
+
+	if (!named) {
 		*slot = FLEX_SLOT_NONE;
 	}
-	return FLEX_OK;
+	if (rc == FLEX_E_STATE) {
+		rc = flex_page_take(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
+	}
+	return rc;
+}
+
+/* A scrubbed page that the caller owns goes to the NW; publish() is the caller's. */
+void flex_page_open(struct flex_monitor *m, uint64_t page)
+{
+	uint32_t index = flex_page_index(m, page);
+
+	m->ops->map(page);
+	flex_page_give(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
+	flex_block_leave(m, index);
 }
 
 /* recall of one page, in page.h's order: BUSY, scrub and clean, slot EMPTY, map, NORMAL. */
@@ -199,9 +235,7 @@ static int recall_page(struct flex_monitor *m, uint64_t page)
 	if (slot != FLEX_SLOT_NONE) {
 		flex_slot_empty(m, slot);
 	}
-	m->ops->map(page);
-	flex_page_give(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
-	flex_block_leave(m, index);
+	flex_page_open(m, page);
 	return FLEX_OK;
 }
 
@@ -290,6 +324,10 @@ int flex_claim(struct flex_monitor *m, struct flex_call *call)
 		}
 	}
 	for (i = 0U; i < count; i++) {
+		if (i == FLEX_CLAIM_SLOTS) {
+			rc = FLEX_E_INTERRUPTED;
+			break;
+		}
 		rc = claim_page(m, page[i], (uint32_t)(call->arg[2] + i));
 		if (rc != FLEX_OK) {
 			break;
@@ -336,7 +374,7 @@ int flex_drop(struct flex_monitor *m, struct flex_call *call)
 	}
 	for (i = 0U; i < count; i++) {
 		if ((i == FLEX_DROP_SLOTS) ||
-		    ((i != 0U) && ((i % FLEX_MAILBOX_ENTRIES) == 0U) && m->ops->interrupt_pending())) {
+		    ((i != 0U) && ((i % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending())) {
 			rc = FLEX_E_INTERRUPTED;
 			break;
 		}

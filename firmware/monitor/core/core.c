@@ -146,6 +146,7 @@ static const struct {
 	{ FLEX_MON_INFO, NW | PAYLOAD, call_info },
 	{ FLEX_MON_DONATE, NW, flex_donate },
 	{ FLEX_MON_RECALL, NW, flex_recall },
+	{ FLEX_MON_MOVE, NW, flex_move },
 	{ FLEX_MON_REGION_SECURE, NW, flex_region_secure },
 	{ FLEX_MON_REGION_RELEASE, NW, flex_region_release },
 	{ FLEX_MON_PROTECT, NW, call_protect },

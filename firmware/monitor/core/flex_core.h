@@ -27,8 +27,10 @@
 #define FLEX_REGIONS		8U
 /* So much in one call at the most, interrupts or not, so that every stay in EL3 is short. */
 #define FLEX_AUDIT_SLOTS	4096U
-#define FLEX_DROP_SLOTS		4096U
-#define FLEX_SCRUB_PAGES	128U
+#define FLEX_CLAIM_SLOTS	256U
+#define FLEX_DROP_SLOTS		512U
+#define FLEX_SCRUB_PAGES	64U
+#define FLEX_MOVE_PAGES		16U
 
 /*
  * Block word, one for each 2M of DRAM: state in bits 31..28, secure pages of the block below. A page is donated only
@@ -80,6 +82,7 @@ struct flex_ops {
 	int (*invalidate)(void);		/* TLBs of all cores, then the SMMU's: FLEX_OK or FLEX_E_TIMEOUT */
 	void (*publish)(void);
 	void (*scrub)(uint64_t page);		/* zero one page and clean it to the point of coherency */
+	void (*copy)(uint64_t to, uint64_t from); /* one page; the secure world will read it, nobody else */
 	bool (*interrupt_pending)(void);
 	uint64_t (*ticks)(void);
 	int (*protect)(bool on);		/* FLEX_OK, FLEX_E_TIMEOUT, FLEX_E_STATE; every core calls it */
@@ -130,7 +133,8 @@ enum flex_verb {
 	FLEX_VERB_CLAIM,
 	FLEX_VERB_DROP,
 	FLEX_VERB_RECALL_DONATED,
-	FLEX_VERB_RECALL_CLAIMED
+	FLEX_VERB_RECALL_CLAIMED,
+	FLEX_VERB_MOVE	/* of the new page; the old one is recalled */
 };
 
 /* core.c */
@@ -150,21 +154,29 @@ void flex_page_return(struct flex_monitor *m, enum flex_verb verb, uint32_t inde
 int flex_slot_claim(struct flex_monitor *m, uint32_t slot, uint32_t index);
 int flex_slot_take(struct flex_monitor *m, uint32_t slot, uint32_t index);
 void flex_slot_empty(struct flex_monitor *m, uint32_t slot);
+void flex_slot_move(struct flex_monitor *m, uint32_t slot, uint32_t index);
+void flex_slot_return(struct flex_monitor *m, uint32_t slot);
 uint64_t flex_slot_read(const struct flex_monitor *m, uint32_t slot);
 int flex_block_enter(struct flex_monitor *m, uint32_t index);
 void flex_block_leave(struct flex_monitor *m, uint32_t index);
 int flex_block_secure(struct flex_monitor *m, uint32_t block);
 void flex_block_open(struct flex_monitor *m, uint32_t block);
 
-/* batch.c, region.c: handlers of the dispatcher's table; the call's arguments and returns as in smc.h */
+/* batch.c, move.c, region.c: handlers of the dispatcher's table; the call's arguments and returns as in smc.h */
 int flex_donate(struct flex_monitor *m, struct flex_call *call);
 int flex_recall(struct flex_monitor *m, struct flex_call *call);
+int flex_move(struct flex_monitor *m, struct flex_call *call);
 int flex_claim(struct flex_monitor *m, struct flex_call *call);
 int flex_drop(struct flex_monitor *m, struct flex_call *call);
 int flex_region_secure(struct flex_monitor *m, struct flex_call *call);
 int flex_region_release(struct flex_monitor *m, struct flex_call *call);
 int flex_region_use(struct flex_monitor *m, struct flex_call *call);
 const void *flex_payload_memory(const struct flex_monitor *m, uint64_t address, uint64_t size);
+uint64_t flex_entry_once(const struct flex_mailbox *box, uint32_t i);
+int flex_page_seize(struct flex_monitor *m, enum flex_verb verb, uint64_t page);
+void flex_page_unseize(struct flex_monitor *m, enum flex_verb verb, uint64_t page);
+int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named);
+void flex_page_open(struct flex_monitor *m, uint64_t page);
 
 static inline uint32_t flex_slot_page(uint64_t word)
 {

@@ -14,6 +14,7 @@ static const struct {
 	[FLEX_VERB_DROP] = { FLEX_PAGE_CLAIMED, FLEX_PAGE_DONATED },
 	[FLEX_VERB_RECALL_DONATED] = { FLEX_PAGE_DONATED, FLEX_PAGE_NORMAL },
 	[FLEX_VERB_RECALL_CLAIMED] = { FLEX_PAGE_CLAIMED, FLEX_PAGE_NORMAL },
+	[FLEX_VERB_MOVE] = { FLEX_PAGE_NORMAL, FLEX_PAGE_CLAIMED },
 };
 
 /* The entry of a page in `state`; only BUSY and CLAIMED pages name a slot. */
@@ -148,6 +149,23 @@ void flex_slot_empty(struct flex_monitor *m, uint32_t slot)
 	uint32_t generation = flex_slot_generation(flex_slot_read(m, slot));
 
 	__atomic_store_n(&m->slots[slot], slot_word(FLEX_SLOT_EMPTY, generation, 0U), __ATOMIC_SEQ_CST);
+}
+
+/* BUSY => HELD with page `index` and the next generation, of which the caller knows that there is one. */
+void flex_slot_move(struct flex_monitor *m, uint32_t slot, uint32_t index)
+{
+	uint32_t generation = flex_slot_generation(flex_slot_read(m, slot)) + 1U;
+
+	__atomic_store_n(&m->slots[slot], slot_word(FLEX_SLOT_HELD, generation, index), __ATOMIC_SEQ_CST);
+}
+
+/* BUSY => HELD as it was before it was taken. */
+void flex_slot_return(struct flex_monitor *m, uint32_t slot)
+{
+	uint64_t old = flex_slot_read(m, slot);
+
+	__atomic_store_n(&m->slots[slot], slot_word(FLEX_SLOT_HELD, flex_slot_generation(old), flex_slot_page(old)),
+			 __ATOMIC_SEQ_CST);
 }
 
 /* One more secure page in the block of page `index`; FLEX_E_STATE when the block is a region's or reserved. */

@@ -36,13 +36,6 @@ void flex_core_enter(void);
 /* A core leaves for power-off. */
 void flex_core_leave(void);
 
-/*
- * While the flag is set (as long as protection is on), a boot that follows any reset scrubs each 2M of DRAM that was
- * marked since: a block is marked before anything in it becomes secure.
- */
-void flex_monitor_dirty(bool dirty);
-void flex_monitor_mark(uint64_t address);
-
 /* PSCI SYSTEM_OFF or SYSTEM_RESET: everything that is not NORMAL is scrubbed. The dirty flag stays. */
 void flex_monitor_shutdown(void);
 

@@ -11,7 +11,7 @@
 #include <lib/mmio.h>
 #include <lib/spinlock.h>
 
-#include "stage2.h"
+#include "smmuv3.h"
 
 #define SMMU(reg)		((uintptr_t)FLEX_BOARD_SMMU_BASE + (reg))
 #define IDR0			0x000U
@@ -81,30 +81,30 @@ static bool set_cr0(uint32_t value)
 	return wait_for(SMMU(CR0ACK), CR0_SMMUEN | CR0_CMDQEN, value);
 }
 
-/* The stream table: L1 entries and the leaf that they share. */
-void smmu_tables(struct stage2_pass *pass)
+/* L1 entries and the leaf that they share. */
+void smmu_tables(struct flex_pass *pass, uint64_t tables, uint64_t vtcr, uint64_t vmid)
 {
 	uint64_t ste[STE_BYTES / sizeof(uint64_t)] = {
 		STE0_VALID | STE0_STAGE2_ONLY,
 		STE1_SHCFG_INCOMING,
-		STAGE2_VMID | ((STAGE2_VTCR & STE2_VTCR_MASK) << STE2_VTCR_SHIFT) | STE2_AA64 | STE2_RECORD,
-		STAGE2_L1,
+		vmid | ((vtcr & STE2_VTCR_MASK) << STE2_VTCR_SHIFT) | STE2_AA64 | STE2_RECORD,
+		tables,
 	};
 	unsigned int i, j;
 
 	for (i = 0U; i < LEAF_ENTRIES; i++) {
 		for (j = 0U; j < (STE_BYTES / sizeof(uint64_t)); j++) {
-			stage2_set(pass, STAGE2_STE_LEAF + (i * STE_BYTES) + (j * sizeof(uint64_t)), ste[j]);
+			flex_pass_set(pass, HIDDEN_SMMU_LEAF + (i * STE_BYTES) + (j * sizeof(uint64_t)), ste[j]);
 		}
 	}
 	for (i = 0U; i < L1_ENTRIES; i++) {
-		stage2_set(pass, STAGE2_STREAMS + (i * sizeof(uint64_t)), STAGE2_STE_LEAF | L1_SPAN);
+		flex_pass_set(pass, HIDDEN_SMMU_STREAMS + (i * sizeof(uint64_t)), HIDDEN_SMMU_LEAF | L1_SPAN);
 	}
 }
 
 static void push(uint64_t low, uint64_t high)
 {
-	volatile uint64_t *command = (uint64_t *)(uintptr_t)STAGE2_CMDQ + (2U * (cmdq_prod & CMDQ_INDEX_MASK));
+	volatile uint64_t *command = (uint64_t *)(uintptr_t)HIDDEN_SMMU_COMMANDS + (2U * (cmdq_prod & CMDQ_INDEX_MASK));
 
 	command[0] = low;
 	command[1] = high;
@@ -152,9 +152,9 @@ int smmu_on(void)
 	mmio_write_32(SMMU(IRQ_CTRL), 0U);
 	mmio_write_32(SMMU(CR1), CR1_WRITE_BACK);
 	mmio_write_32(SMMU(CR2), CR2_RECINVSID);
-	mmio_write_64(SMMU(STRTAB_BASE), STAGE2_STREAMS);
+	mmio_write_64(SMMU(STRTAB_BASE), HIDDEN_SMMU_STREAMS);
 	mmio_write_32(SMMU(STRTAB_BASE_CFG), (1U << 16) | (SPLIT << 6) | FLEX_BOARD_SMMU_STREAM_BITS);
-	mmio_write_64(SMMU(CMDQ_BASE), STAGE2_CMDQ | CMDQ_BITS);
+	mmio_write_64(SMMU(CMDQ_BASE), HIDDEN_SMMU_COMMANDS | CMDQ_BITS);
 	mmio_write_32(SMMU(CMDQ_CONS), 0U);
 	cmdq_prod = 0U;
 	mmio_write_32(SMMU(CMDQ_PROD), 0U);

@@ -12,6 +12,7 @@
 #include <common/runtime_svc.h>
 #include <context.h>
 
+#include "flex_backend.h"
 #include "stage2.h"
 
 #define VECTOR_ENTRIES	16U
@@ -33,19 +34,19 @@ static const uint64_t vector[] = {
 	UINT64_C(0x00000000D4000003) | ((uint64_t)FLEX_MON_EL2_FAULT << 32),	/* smc #0; 1: .word fid */
 };
 
-void el2_vectors(struct stage2_pass *pass)
+void el2_vectors(struct flex_pass *pass)
 {
 	unsigned int i;
 
 	for (i = 0U; i < VECTOR_ENTRIES; i++) {
-		stage2_set(pass, STAGE2_VECTORS + (i * VECTOR_BYTES), vector[0]);
-		stage2_set(pass, STAGE2_VECTORS + (i * VECTOR_BYTES) + sizeof(uint64_t), vector[1]);
+		flex_pass_set(pass, HIDDEN_VECTORS + (i * VECTOR_BYTES), vector[0]);
+		flex_pass_set(pass, HIDDEN_VECTORS + (i * VECTOR_BYTES) + sizeof(uint64_t), vector[1]);
 	}
 	if (pass->same) {
 		return;
 	}
 	/* EL2 fetches with its MMU and caches off. */
-	flush_dcache_range(STAGE2_VECTORS, VECTOR_ENTRIES * VECTOR_BYTES);
+	flush_dcache_range(HIDDEN_VECTORS, VECTOR_ENTRIES * VECTOR_BYTES);
 	__asm__ volatile("ic ialluis\n\tdsb ish\n\tisb" : : : "memory");
 }
 
@@ -58,8 +59,8 @@ void el2_vectors(struct stage2_pass *pass)
 void el2_set(bool on)
 {
 	write_vtcr_el2(STAGE2_VTCR);
-	write_vttbr_el2(STAGE2_L1 | (STAGE2_VMID << 48));
-	write_vbar_el2(on ? STAGE2_VECTORS : 0U);
+	write_vttbr_el2(HIDDEN_STAGE2 | (STAGE2_VMID << 48));
+	write_vbar_el2(on ? HIDDEN_VECTORS : 0U);
 	write_sctlr_el2(SCTLR_EL2_RES1);
 	if (is_feat_hcx_present()) {
 		write_hcrx_el2(HCRX_MSCEN | HCRX_TCR2EN);
@@ -102,11 +103,11 @@ static void inject_abort(cpu_context_t *ctx, uint64_t ec, uint64_t esr)
 }
 
 /*
- * el2_fault() - FLEX_MON_EL2_FAULT: something was taken to EL2 on this core
+ * flex_backend_fault() - FLEX_MON_EL2_FAULT: something was taken to EL2 on this core
  *
  * Accepted from EL2 alone, where only our own vectors can run while protection is on. Returns to EL1's vectors.
  */
-uintptr_t el2_fault(void *handle)
+uintptr_t flex_backend_fault(void *handle)
 {
 	cpu_context_t *ctx = handle;
 	el3_state_t *state = get_el3state_ctx(ctx);

@@ -10,7 +10,8 @@
 #include <lib/spinlock.h>
 #include <plat/common/platform.h>
 
-#include "flexkit_monitor.h"
+#include "flex_backend.h"
+#include "smmuv3.h"
 #include "stage2.h"
 
 #define PASSES		3U	/* one may put right what the normal world spoilt, one must find nothing */
@@ -45,17 +46,16 @@ bool protect_is_on(void)
 	return *(volatile bool *)&meet.on;
 }
 
-static void pass_over(struct stage2_pass *pass)
+static void pass_over(struct flex_pass *pass)
 {
 	stage2_tables(pass);
 	el2_vectors(pass);
-	smmu_tables(pass);
+	smmu_tables(pass, HIDDEN_STAGE2, STAGE2_VTCR, STAGE2_VMID);
 }
 
-/* At boot, so that the first switch to on only has to look. */
-void protect_prepare(void)
+void flex_backend_prepare(void)
 {
-	struct stage2_pass pass = { .same = true };
+	struct flex_pass pass = { .same = true };
 
 	pass_over(&pass);
 	stage2_publish();
@@ -71,7 +71,7 @@ void protect_prepare(void)
  */
 static int tables_right(void)
 {
-	struct stage2_pass pass;
+	struct flex_pass pass;
 	unsigned int i;
 	int rc;
 
@@ -99,7 +99,7 @@ static int turn_on(void)
 		return rc;
 	}
 	meet.on = true;
-	flex_monitor_dirty(true);
+	flex_machine_dirty(true);
 	return FLEX_OK;
 }
 
@@ -113,7 +113,7 @@ static int turn_off(void)
 	rc = smmu_off();
 	if (rc == FLEX_OK) {
 		meet.on = false;
-		flex_monitor_dirty(false);
+		flex_machine_dirty(false);
 	}
 	return rc;
 }
@@ -189,7 +189,7 @@ int protect_switch(bool on)
 	return rc;
 }
 
-void flex_core_enter(void)
+void flex_backend_core_enter(void)
 {
 	spin_lock(&meet.lock);
 	meet.online |= my_bit();
@@ -197,9 +197,42 @@ void flex_core_enter(void)
 	spin_unlock(&meet.lock);
 }
 
-void flex_core_leave(void)
+void flex_backend_core_leave(void)
 {
 	spin_lock(&meet.lock);
 	meet.online &= ~my_bit();
 	spin_unlock(&meet.lock);
 }
+
+static void op_unmap(uint64_t page)
+{
+	flex_machine_mark(page);
+	stage2_unmap(page);
+}
+
+static void op_unmap_block(uint64_t block)
+{
+	flex_machine_mark(block);
+	stage2_unmap_block(block);
+}
+
+static int op_invalidate(void)
+{
+	stage2_tlbi();
+	return smmu_invalidate();
+}
+
+const struct flex_ops flex_backend_ops = {
+	.unmap = op_unmap,
+	.map = stage2_map,
+	.unmap_block = op_unmap_block,
+	.map_block = stage2_map_block,
+	.invalidate = op_invalidate,
+	.publish = stage2_publish,
+	.scrub = flex_machine_scrub,
+	.copy = flex_machine_copy,
+	.interrupt_pending = flex_machine_interrupt_pending,
+	.ticks = flex_machine_ticks,
+	.protect = protect_switch,
+	.protected = protect_is_on,
+};

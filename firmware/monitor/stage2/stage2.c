@@ -48,17 +48,6 @@ static unsigned int level_shift(unsigned int level)
 	return 39U - (9U * level);
 }
 
-/* One 64-bit word of the hidden region is `value` from here on. */
-void stage2_set(struct stage2_pass *pass, uint64_t address, uint64_t value)
-{
-	volatile uint64_t *word = at(address);
-
-	if (*word != value) {
-		*word = value;
-		pass->same = false;
-	}
-}
-
 /* Is a level-3 table all of 2M of DRAM, page by page? There are so many of these that they get a loop. */
 static bool dram_table_ok(uint64_t table, uint64_t base)
 {
@@ -107,7 +96,7 @@ static bool in_open_dram(uint64_t base)
 		 FLEX_BLOCK_STATE_SHIFT) == FLEX_BLOCK_OPEN);
 }
 
-static uint64_t new_table(struct stage2_pass *pass)
+static uint64_t new_table(struct flex_pass *pass)
 {
 	uint64_t table = pass->pool;
 
@@ -119,7 +108,7 @@ static uint64_t new_table(struct stage2_pass *pass)
 	return table;
 }
 
-static void fill(struct stage2_pass *pass, uint64_t table, unsigned int entries, unsigned int level, uint64_t base)
+static void fill(struct flex_pass *pass, uint64_t table, unsigned int entries, unsigned int level, uint64_t base)
 {
 	uint64_t value, child;
 	unsigned int i;
@@ -134,20 +123,20 @@ static void fill(struct stage2_pass *pass, uint64_t table, unsigned int entries,
 			fill(pass, child, TABLE_ENTRIES, level + 1U, base);
 			value = child | DESC_TABLE;
 		}
-		stage2_set(pass, table + (i * sizeof(uint64_t)), value);
+		flex_pass_set(pass, table + (i * sizeof(uint64_t)), value);
 		base += UINT64_C(1) << level_shift(level);
 	}
 }
 
-void stage2_tables(struct stage2_pass *pass)
+void stage2_tables(struct flex_pass *pass)
 {
-	pass->pool = STAGE2_POOL;
-	fill(pass, STAGE2_L1, L1_ENTRIES, 1U, 0U);
+	pass->pool = HIDDEN_POOL;
+	fill(pass, HIDDEN_STAGE2, L1_ENTRIES, 1U, 0U);
 }
 
 static uint64_t *level2_entry(uint64_t address)
 {
-	uint64_t *l1 = at(STAGE2_L1 + ((address >> 30) * sizeof(uint64_t)));
+	uint64_t *l1 = at(HIDDEN_STAGE2 + ((address >> 30) * sizeof(uint64_t)));
 
 	return at(*l1 & DESC_ADDRESS) + ((address >> 21) % TABLE_ENTRIES);
 }

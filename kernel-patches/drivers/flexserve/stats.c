@@ -41,6 +41,7 @@ static const char * const flex_stat_names[FLEX_STAT_COUNT] = {
 	[FLEX_STAT_PROTECT_OFF_TICKS] = "monitor_protect_off_ticks",
 	[FLEX_STAT_RESET_SCRUBBED] = "monitor_reset_scrubbed",
 	[FLEX_STAT_SMMU_INVALIDATIONS] = "monitor_smmu_invalidations",
+	[FLEX_STAT_MOVED] = "monitor_moved",
 };
 
 static u64 flex_monitor_stat(u32 index)

@@ -10,6 +10,7 @@ static uint32_t block_words[BLOCKS];
 static uint64_t slot_words[SLOTS];
 static struct flex_mailbox boxes[MAILBOXES];
 static uint64_t lists[CORES][FLEX_MAILBOX_ENTRIES];
+static __thread uint32_t calling; /* the call that this core is in */
 
 static unsigned int number(uint64_t address)
 {
@@ -25,6 +26,7 @@ static void op_unmap(uint64_t page)
 	EXPECT(fake.mapped[i]);
 	fake.mapped[i] = false;
 	fake.clean[i] = false;
+	fake.touched[i] = false;
 	__atomic_store_n(&fake.stale[i], true, __ATOMIC_RELAXED); /* another core's invalidation may look at it */
 	if (fake.on_unmap != NULL) {
 		fake.on_unmap(page);
@@ -37,8 +39,8 @@ static void op_map(uint64_t page)
 
 	EXPECT_EQ(state_of(i), FLEX_PAGE_BUSY);
 	EXPECT(!fake.mapped[i]);
-	/* back to the NW: scrubbed, or never secure at all (the SMMU was silent) */
-	EXPECT(fake.clean[i] || fake.smmu_silent);
+	/* back to the NW: scrubbed, or never secure at all (the SMMU was silent, or a move refused before its copy) */
+	EXPECT(fake.clean[i] || fake.smmu_silent || ((calling == FLEX_MON_MOVE) && !fake.touched[i]));
 	fake.mapped[i] = true;
 }
 
@@ -54,6 +56,23 @@ static void op_scrub(uint64_t page)
 	(void)__atomic_add_fetch(&fake.scrubs, 1U, __ATOMIC_RELAXED);
 	if (fake.on_scrub != NULL) {
 		fake.on_scrub(page);
+	}
+}
+
+/* Only the secure world's hands touch either page: both are BUSY, and no TLB remembers the new one. */
+static void op_copy(uint64_t to, uint64_t from)
+{
+	unsigned int i = number(to), j = number(from);
+
+	EXPECT_EQ(state_of(i), FLEX_PAGE_BUSY);
+	EXPECT_EQ(state_of(j), FLEX_PAGE_BUSY);
+	EXPECT(!fake.mapped[i] && !fake.mapped[j]);
+	EXPECT(!__atomic_load_n(&fake.stale[i], __ATOMIC_RELAXED));
+	fake.content[i] = fake.content[j];
+	fake.touched[i] = true;
+	fake.touched[j] = true;
+	if (fake.on_copy != NULL) {
+		fake.on_copy(to, from);
 	}
 }
 
@@ -139,7 +158,7 @@ static bool op_protected(void)
 
 static const struct flex_ops ops = {
 	.unmap = op_unmap, .map = op_map, .unmap_block = op_unmap_block, .map_block = op_map_block,
-	.invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub,
+	.invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub, .copy = op_copy,
 	.interrupt_pending = op_interrupt_pending, .ticks = op_ticks, .protect = op_protect,
 	.protected = op_protected,
 };
@@ -178,6 +197,7 @@ struct out call_on(unsigned int core, enum flex_caller caller, uint32_t fid, uin
 	struct flex_call call = { .fid = fid, .caller = caller, .core = core, .arg = { a, b, c, 0xdead } };
 
 	memset(call.ret, 0xee, sizeof(call.ret));
+	calling = fid;
 	EXPECT_EQ(flex_dispatch(&fake.m, &call), (int64_t)call.ret[0]);
 	return (struct out){ (int64_t)call.ret[0], call.ret[1], call.ret[2], call.ret[3] };
 }
@@ -220,6 +240,14 @@ void donate(unsigned int count, unsigned int first)
 	o = nw(FLEX_MON_DONATE, 0U, 0U, count);
 	EXPECT_EQ(o.rc, FLEX_OK);
 	EXPECT_EQ(o.x1, count);
+}
+
+/* Pair `i` of a move. */
+void mail_pair(unsigned int box, unsigned int i, uint64_t old, uint64_t new)
+{
+	boxes[box].page[i] = old;
+	boxes[box].page[FLEX_MOVE_ENTRIES + i] = new;
+	boxes[box].result[i] = 99;
 }
 
 void list(unsigned int count, unsigned int first)

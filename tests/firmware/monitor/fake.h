@@ -33,6 +33,7 @@ struct fake {
 	bool mapped[PAGES];	/* stage 2 says so */
 	bool stale[PAGES];	/* a TLB may still say so */
 	bool clean[PAGES];	/* scrubbed since it was taken */
+	bool touched[PAGES];	/* either end of a move's copy since it was taken */
 	uint64_t content[PAGES];
 	bool on;
 	bool smmu_silent;
@@ -40,6 +41,7 @@ struct fake {
 	unsigned int invalidations, scrubs, publishes, polls;
 	void (*on_unmap)(uint64_t page);
 	void (*on_scrub)(uint64_t page);
+	void (*on_copy)(uint64_t to, uint64_t from);
 	uint8_t payload[PAYLOAD_SIZE] __attribute__((aligned(16)));
 };
 
@@ -67,6 +69,7 @@ unsigned int slot_of(unsigned int page);
 
 /* Fills mailbox `box` with count pages from `first`, step apart. */
 void mail(unsigned int box, unsigned int count, unsigned int first, unsigned int step);
+void mail_pair(unsigned int box, unsigned int i, uint64_t old, uint64_t new);
 void donate(unsigned int count, unsigned int first);
 /* Claims pages first, first + 1, ... for slots from `slot`; the list lies at the start of the payload's memory. */
 void list(unsigned int count, unsigned int first);

@@ -145,6 +145,73 @@ static void fuzz_batch(bool donating)
 	EXPECT_EQ(o.rc, expect);
 }
 
+/* The new page of a pair, while its part of the batch is under way. */
+static int model_seize(unsigned int new)
+{
+	if (page[new].state == FLEX_PAGE_BUSY) {
+		return FLEX_E_BUSY;
+	}
+	if ((page[new].state != FLEX_PAGE_NORMAL) || reserved(new) || (page[new].region >= 0)) {
+		return FLEX_E_STATE;
+	}
+	page[new].state = FLEX_PAGE_BUSY;
+	return FLEX_OK;
+}
+
+static int model_move(unsigned int old, unsigned int new)
+{
+	int rc = (page[old].state == FLEX_PAGE_BUSY) ? FLEX_E_BUSY :
+		 (page[old].state != FLEX_PAGE_CLAIMED) ? FLEX_E_STATE :
+		 (slot[page[old].slot].pins != 0U) ? FLEX_E_PINNED : FLEX_OK;
+
+	page[new].state = FLEX_PAGE_NORMAL;
+	if (rc == FLEX_OK) {
+		page[new] = page[old];
+		slot[page[new].slot].page = (int)new;
+		slot[page[new].slot].generation++;
+		page[old].state = FLEX_PAGE_NORMAL;
+	}
+	return rc;
+}
+
+static void fuzz_move(void)
+{
+	uint64_t which = (rnd(50U) == 0U) ? odd_number() : rnd(MAILBOXES);
+	uint64_t count = (rnd(50U) == 0U) ? odd_number() : (1U + rnd(30U));
+	uint64_t first = (rnd(50U) == 0U) ? odd_number() : rnd(3U), i, end, moved = 0U;
+	bool bad = (which >= MAILBOXES) || (count > FLEX_MOVE_ENTRIES) || (first >= count);
+	struct flex_mailbox *box = &fake.m.mailboxes[bad ? 0U : which];
+	int result[FLEX_MOVE_PAGES];
+	struct out o;
+
+	for (i = 0U; i < (bad ? 1U : count); i++) {
+		box->page[i] = some_address();
+		box->page[FLEX_MOVE_ENTRIES + i] = some_address();
+	}
+	for (i = first; !bad && (i < count); i++) {
+		bad = !address_good(box->page[i]) || !address_good(box->page[FLEX_MOVE_ENTRIES + i]);
+	}
+	o = nw(FLEX_MON_MOVE, which, first, count);
+	if (bad || !fake.on) {
+		EXPECT_EQ(o.rc, bad ? FLEX_E_INVAL : FLEX_E_STATE);
+		return;
+	}
+	end = (count < (first + FLEX_MOVE_PAGES)) ? count : (first + FLEX_MOVE_PAGES);
+	for (i = first; i < end; i++) {
+		result[i - first] = model_seize(page_of(box->page[FLEX_MOVE_ENTRIES + i]));
+	}
+	for (i = first; i < end; i++) {
+		if (result[i - first] == FLEX_OK) {
+			result[i - first] = model_move(page_of(box->page[i]), page_of(box->page[FLEX_MOVE_ENTRIES + i]));
+			moved += (result[i - first] == FLEX_OK) ? 1U : 0U;
+		}
+		EXPECT_EQ(box->result[i], result[i - first]);
+	}
+	EXPECT_EQ(o.rc, (end < count) ? FLEX_E_INTERRUPTED : FLEX_OK);
+	EXPECT_EQ(o.x1, end);
+	EXPECT_EQ(o.x2, moved);
+}
+
 static bool slots_good(uint64_t from, uint64_t count)
 {
 	return (count != 0U) && (count <= SLOTS) && (from <= (SLOTS - count));
@@ -370,7 +437,7 @@ static void fuzz_garbage(void)
 	bool other = (caller == FLEX_CALLER_NW) == (fid >= FLEX_MON_CLAIM); /* not its own call, or one that only reports */
 	struct out o;
 
-	if ((fid > FLEX_MON_INFO) && (fid < FLEX_MON_STAT)) {
+	if (((fid > FLEX_MON_INFO) && (fid < FLEX_MON_STAT)) || (fid == FLEX_MON_MOVE)) {
 		other = caller == FLEX_CALLER_PAYLOAD;
 	} else if (fid < FLEX_MON_CLAIM) {
 		other = true;
@@ -420,7 +487,7 @@ static void model_reset(void)
 
 static void one_call(void)
 {
-	switch (rnd(16U)) {
+	switch (rnd(18U)) {
 	case 0U: case 1U: case 2U: case 3U:
 		fuzz_batch(true);
 		break;
@@ -441,6 +508,9 @@ static void one_call(void)
 		break;
 	case 14U:
 		fuzz_protect();
+		break;
+	case 15U: case 16U:
+		fuzz_move();
 		break;
 	default:
 		fuzz_garbage();
@@ -473,7 +543,8 @@ int main(int argc, char **argv)
 		}
 	}
 	compare();
-	printf("ok %lu calls, %llu pages donated, %llu recalled\n", calls, (unsigned long long)fake.m.stat[FLEX_STAT_DONATED],
-	       (unsigned long long)fake.m.stat[FLEX_STAT_RECALLED]);
+	printf("ok %lu calls, %llu pages donated, %llu recalled, %llu moved\n", calls,
+	       (unsigned long long)fake.m.stat[FLEX_STAT_DONATED], (unsigned long long)fake.m.stat[FLEX_STAT_RECALLED],
+	       (unsigned long long)fake.m.stat[FLEX_STAT_MOVED]);
 	return 0;
 }

@@ -307,6 +307,18 @@ static void a_claim_says_how_far_it_came(void)
 	EXPECT_EQ(slot_of(4U), 104);
 }
 
+static void a_long_claim_comes_in_parts(void)
+{
+	struct out o;
+
+	donate(300U, 0U);
+	o = claim(300U, 0U, 100U);
+	EXPECT_EQ(o.rc, FLEX_E_INTERRUPTED);
+	EXPECT_EQ(o.x1, FLEX_CLAIM_SLOTS);
+	EXPECT_EQ(claim(300U - FLEX_CLAIM_SLOTS, FLEX_CLAIM_SLOTS, 100U + FLEX_CLAIM_SLOTS).rc, FLEX_OK);
+	EXPECT_EQ(slot_of(299U), 399);
+}
+
 static void drops_pass_over_empty_slots_and_resume(void)
 {
 	struct out o;
@@ -318,23 +330,23 @@ static void drops_pass_over_empty_slots_and_resume(void)
 	EXPECT_EQ(payload(FLEX_MON_DROP, 1U, UINT64_MAX, 0U).rc, FLEX_E_INVAL);
 
 	donate(300U, 0U);
-	EXPECT_EQ(claim(300U, 0U, 1000U).rc, FLEX_OK);
-	EXPECT(pin(1100U, 100U, 1U));
+	EXPECT_EQ(claim(FLEX_CLAIM_SLOTS, 0U, 100U).rc, FLEX_OK);
+	EXPECT(pin(200U, 100U, 1U));
 	o = payload(FLEX_MON_DROP, 0U, SLOTS, 0U);
 	EXPECT_EQ(o.rc, FLEX_E_PINNED);
-	EXPECT_EQ(o.x1, 1100);
-	unpin(1100U);
+	EXPECT_EQ(o.x1, 200);
+	unpin(200U);
 	fake.polls_until_interrupt = 0;
 	o = payload(FLEX_MON_DROP, 0U, SLOTS, 0U);
 	EXPECT_EQ(o.rc, FLEX_E_INTERRUPTED);
-	EXPECT_EQ(o.x1, FLEX_MAILBOX_ENTRIES);
+	EXPECT_EQ(o.x1, CHUNK);
 	fake.polls_until_interrupt = -1;
-	o = payload(FLEX_MON_DROP, o.x1, SLOTS - o.x1, 0U);
+	o = payload(FLEX_MON_DROP, CHUNK, SLOTS - CHUNK, 0U);
 	EXPECT_EQ(o.rc, FLEX_E_INTERRUPTED); /* enough for one call */
 	EXPECT_EQ(o.x1, FLEX_DROP_SLOTS);
-	o = payload(FLEX_MON_DROP, FLEX_MAILBOX_ENTRIES + FLEX_DROP_SLOTS, SLOTS - FLEX_MAILBOX_ENTRIES - FLEX_DROP_SLOTS, 0U);
+	o = payload(FLEX_MON_DROP, 100U, FLEX_DROP_SLOTS, 0U);
 	EXPECT_EQ(o.rc, FLEX_OK);
-	EXPECT_EQ(o.x1, SLOTS - FLEX_MAILBOX_ENTRIES - FLEX_DROP_SLOTS);
+	EXPECT_EQ(o.x1, FLEX_DROP_SLOTS);
 	EXPECT_EQ(state_of(299U), FLEX_PAGE_DONATED);
 }
 
@@ -353,6 +365,7 @@ int main(void)
 	RUN(a_silent_smmu_secures_nothing);
 	RUN(claims_check_their_list_and_slots);
 	RUN(a_claim_says_how_far_it_came);
+	RUN(a_long_claim_comes_in_parts);
 	RUN(drops_pass_over_empty_slots_and_resume);
 	return 0;
 }

@@ -57,10 +57,10 @@ static void recall_and_pin_exclude_each_other(void)
 
 struct worker {
 	unsigned int core;
-	uint64_t donated, recalled;
+	uint64_t donated, recalled, moved;
 };
 
-/* Each core donates, claims, drops and recalls the same 64 pages, as it likes. */
+/* Each core donates, claims, drops, moves and recalls the same 64 pages, as it likes. */
 static void *everything(void *argument)
 {
 	struct worker *w = argument;
@@ -70,7 +70,7 @@ static void *everything(void *argument)
 	for (i = 0U; i < ROUNDS / 4; i++) {
 		seed = (seed * 1103515245U) + 12345U;
 		n = 1U + ((seed >> 16) % 64U);
-		switch ((seed >> 8) % 4U) {
+		switch ((seed >> 8) % 5U) {
 		case 0U:
 			o = call_on(w->core, FLEX_CALLER_NW, FLEX_MON_DONATE, 0U, n - 1U, 64U);
 			w->donated += o.x1 - (n - 1U);
@@ -79,6 +79,10 @@ static void *everything(void *argument)
 			o = call_on(w->core, FLEX_CALLER_NW, FLEX_MON_RECALL, 0U, n - 1U, 64U);
 			w->recalled += o.x2;
 			break;
+		case 3U: /* of box 1: to and fro between the same pages and 64 others */
+			o = call_on(w->core, FLEX_CALLER_NW, FLEX_MON_MOVE, 1U, (n - 1U) * 2U, 128U);
+			w->moved += o.x2;
+			break;
 		case 2U:
 			o = call_on(w->core, FLEX_CALLER_PAYLOAD, FLEX_MON_CLAIM, PAYLOAD_BASE, n, (seed >> 20) % 70U);
 			break;
@@ -86,20 +90,25 @@ static void *everything(void *argument)
 			o = call_on(w->core, FLEX_CALLER_PAYLOAD, FLEX_MON_DROP, (seed >> 20) % 70U, n, 0U);
 			break;
 		}
-		EXPECT((o.rc == FLEX_OK) || (o.rc == FLEX_E_STATE) || (o.rc == FLEX_E_BUSY));
+		EXPECT((o.rc == FLEX_OK) || (o.rc == FLEX_E_STATE) || (o.rc == FLEX_E_BUSY) ||
+		       (o.rc == FLEX_E_INTERRUPTED));
 	}
 	return NULL;
 }
 
 static void all_cores_do_everything(void)
 {
-	struct worker w[CORES] = { { 0U, 0U, 0U }, { 1U, 0U, 0U }, { 2U, 0U, 0U }, { 3U, 0U, 0U } };
+	struct worker w[CORES] = { { .core = 0U }, { .core = 1U }, { .core = 2U }, { .core = 3U } };
 	pthread_t thread[CORES];
-	uint64_t donated = 0U, recalled = 0U;
+	uint64_t donated = 0U, recalled = 0U, moved = 0U;
 	unsigned int i;
 
 	mail(0U, 64U, 100U, 1U);
 	list(64U, 100U);
+	for (i = 0U; i < 64U; i++) {
+		mail_pair(1U, 2U * i, pa(100U + i), pa(800U + i));
+		mail_pair(1U, (2U * i) + 1U, pa(800U + i), pa(100U + i));
+	}
 	for (i = 0U; i < CORES; i++) {
 		EXPECT_EQ(pthread_create(&thread[i], NULL, everything, &w[i]), 0);
 	}
@@ -107,11 +116,14 @@ static void all_cores_do_everything(void)
 		EXPECT_EQ(pthread_join(thread[i], NULL), 0);
 		donated += w[i].donated;
 		recalled += w[i].recalled;
+		moved += w[i].moved;
 	}
 	fake_check();
 	EXPECT(donated > 0U);
 	EXPECT_EQ(donated, fake.m.stat[FLEX_STAT_DONATED]);
 	EXPECT_EQ(recalled, fake.m.stat[FLEX_STAT_RECALLED]);
+	EXPECT(moved > 0U);
+	EXPECT_EQ(moved, fake.m.stat[FLEX_STAT_MOVED]);
 	EXPECT_EQ(donated - recalled, fake.m.stat[FLEX_STAT_SECURE_PAGES]);
 }
 

@@ -35,7 +35,7 @@ DRIVER_COUNTERS = (
 )  # fmt: skip
 MONITOR_COUNTERS = (
     "donated", "recalled", "secure_pages", "tlbi", "el3_max_ticks", "el3_max_call", "faults", "switches", "panics",
-    "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations",
+    "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations", "moved",
 )  # fmt: skip
 _MONITOR_SLOTS = 16
 _INFO = ("slots", "quota_pages", "secure_now", "recallable_now", "protection")

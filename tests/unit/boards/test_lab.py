@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flexkit import boards
+from flexkit.boards import wiring
 from flexkit.errors import BadInput
 
 
@@ -35,6 +36,28 @@ def test_an_instance_has_its_own_settings(tmp_path: Path) -> None:
     instance = boards.resolve("left")
     assert instance.type.name == "qemu-virt"
     assert (instance.settings.serial, instance.settings.baud) == ("/dev/ttyUSB0", 1500000)
+
+
+def test_wiring_is_told_apart_by_its_driver(tmp_path: Path) -> None:
+    text = """
+[board.rk]
+type = "TYPE"
+identity = "usb-1-1.4"
+[board.rk.power]
+driver = "uhubctl"
+hub = "1-1"
+port = 2
+[board.rk.reset]
+driver = "gpio"
+gpio = 17
+"""
+    lab(tmp_path / "lab.toml", text.replace("TYPE", "qemu-virt"))
+    instance = boards.resolve("rk")
+    assert instance.settings.power == wiring.UhubctlPower("uhubctl", "1-1", 2)
+    assert instance.settings.reset == wiring.GpioReset("gpio", 17)
+    assert instance.identity == "usb-1-1.4"
+    assert instance.wired
+    assert not boards.resolve("qemu-virt").wired
 
 
 def test_the_default_goes_by_option_environment_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +91,19 @@ def test_a_named_lab_file_must_exist(tmp_path: Path) -> None:
         ('[board.left]\ntype = "qemu-virt"\nserail = "x"\n', r"lab\.toml:3: unknown key 'serail'.*'serial'"),
         ('default = "nobody"\n', r"lab\.toml:1: default is 'nobody'"),
         ("boards = 1\n", r"lab\.toml:1: unknown key 'boards'"),
+        (
+            '[board.a]\ntype = "qemu-virt"\npower = "uhubctl"\n',
+            r"lab\.toml:3: board\.a\.power must be a table with a driver",
+        ),
+        (
+            '[board.a]\ntype = "qemu-virt"\n[board.a.power]\ndriver = "pdu"\n',
+            r"lab\.toml:4: .*unknown driver 'pdu'; known: c",
+        ),
+        ('[board.a]\ntype = "qemu-virt"\n[board.a.power]\non = "true"\n', r"lab\.toml:3: .*lacks the key 'driver'"),
+        (
+            '[board.a]\ntype = "qemu-virt"\n[board.a.power]\ndriver = "uhubctl"\nhub = "1-1"\nprot = 2\n',
+            r"lab\.toml:6: unknown key 'prot' in board\.a\.power; did you mean 'port'",
+        ),
         ("board = 1\n", r"lab\.toml:1: board must be a table"),
     ],
 )

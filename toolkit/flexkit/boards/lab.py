@@ -11,6 +11,7 @@ from flexkit.boards import toml
 from flexkit.boards.entry import entry
 from flexkit.boards.load import known, load, unknown
 from flexkit.boards.schema import Board
+from flexkit.boards.wiring import BootModeWiring, PowerWiring, ResetWiring
 from flexkit.errors import BadInput
 
 DEFAULT = "qemu-virt"
@@ -21,12 +22,19 @@ class LabBoard:
     """What a site says about one board of its own (``[board.NAME]``)."""
 
     type: str = entry("its board type: a file of boards/")
-    serial: str | None = entry("the console's device", default=None)
+    serial: str | None = entry("the console: a device, socket://HOST:PORT or rfc2217://HOST:PORT", default=None)
     baud: int | None = entry("the console's speed, where it is not the type's", default=None)
-    power: str | None = entry("its power driver", default=None)
     ssh: str | None = entry("host, or host:port", default=None)
+    power: PowerWiring | None = entry("what switches it", default=None)
+    reset: ResetWiring | None = entry("what resets it", default=None)
+    boot_mode: BootModeWiring | None = entry("what chooses where its boot ROM looks", default=None)
+    labgrid: str | None = entry("its labgrid place: power and console, where they are not said here", default=None)
+    usb: str | None = entry("the USB port that it hangs on while it is flashed: 1-1.4", default=None)
+    sd: str | None = entry("the block device of its SD card's reader: /dev/disk/by-id/...", default=None)
     sd_mux: str | None = entry("its SD mux", default=None)
-    labgrid: str | None = entry("its labgrid place", default=None)
+    tftp: str | None = entry("folder of the TFTP server that it loads from", default=None)
+    server: str | None = entry("that server's address, as the board sees it", default=None)
+    identity: str | None = entry("what ledger and lock know it by, where that is not its name", default=None)
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,17 @@ class Instance:
     def baud(self) -> int:
         """Speed of its console."""
         return self.settings.baud or self.type.console.baud
+
+    @property
+    def identity(self) -> str:
+        """What ledger and lock know this board by: the same however often it is renamed."""
+        return self.settings.identity or self.name
+
+    @property
+    def wired(self) -> bool:
+        """Whether it is reached through drivers of the site's own, rather than emulated by this tool."""
+        settings = self.settings
+        return not self.type.emulated or any((settings.serial, settings.power, settings.labgrid))
 
 
 @dataclass(frozen=True)

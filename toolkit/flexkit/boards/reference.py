@@ -33,13 +33,12 @@ def render() -> str:
     return "\n".join(parts)
 
 
-def _inner(hint: Any) -> tuple[Any, bool]:
-    """The type that a key holds, without ``| None``, and whether it is a list of it."""
+def _inner(hint: Any) -> list[tuple[Any, bool]]:
+    """The types that a key may hold (several tables, told apart by ``driver``), without ``| None``, and whether it is a
+    list of them."""
     if get_origin(hint) in (Union, types.UnionType):
-        hint = next(each for each in get_args(hint) if each is not type(None))
-    if get_origin(hint) is tuple:
-        return get_args(hint)[0], True
-    return hint, False
+        return [inner for each in get_args(hint) if each is not type(None) for inner in _inner(each)]
+    return [(get_args(hint)[0], True)] if get_origin(hint) is tuple else [(hint, False)]
 
 
 def _tables(path: str, kind: type) -> Iterator[tuple[str, type]]:
@@ -47,10 +46,10 @@ def _tables(path: str, kind: type) -> Iterator[tuple[str, type]]:
     yield path, kind
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
-        inner, many = _inner(hints[field.name])
-        if dataclasses.is_dataclass(inner):
-            below = f"{path.strip('[]')}.{key_of(field)}".lstrip(".")
-            yield from _tables(f"[{below}]" if many else below, inner)  # type: ignore[arg-type]
+        for inner, many in _inner(hints[field.name]):
+            if dataclasses.is_dataclass(inner):
+                below = f"{path.strip('[]')}.{key_of(field)}".lstrip(".")
+                yield from _tables(f"[{below}]" if many else below, inner)  # type: ignore[arg-type]
 
 
 def _table(path: str, kind: type) -> str:
@@ -59,7 +58,7 @@ def _table(path: str, kind: type) -> str:
     lines = [f"## {title}", "", about, "", "| key | type | default | meaning |", "|---|---|---|---|"]
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
-        inner, many = _inner(hints[field.name])
+        inner, many = _inner(hints[field.name])[0]
         if not dataclasses.is_dataclass(inner):
             lines.append(f"| `{key_of(field)}` | {_type(inner, many)} | {_default(field)} | {field.metadata['doc']} |")
     return "\n".join([*lines, ""])
@@ -78,7 +77,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
         return "needed"
     if field.default is None or field.default in ("", ()):
         return ""
-    return f"`{str(field.default).lower()}`"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 
 if __name__ == "__main__":

@@ -115,7 +115,8 @@ def decode(document: Document, into: type[T], value: Any | None = None, where: K
 def _value(document: Document, kind: Any, value: Any, where: KeyPath) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return _value(document, next(each for each in arguments if each is not type(None)), value, where)
+        kinds = [each for each in arguments if each is not type(None)]
+        return _value(document, kinds[0] if len(kinds) == 1 else _driven(document, kinds, value, where), value, where)
     if origin is Literal:
         if value not in arguments:
             allowed = ", ".join(repr(each) for each in arguments)
@@ -128,6 +129,18 @@ def _value(document: Document, kind: Any, value: Any, where: KeyPath) -> Any:
     if dataclasses.is_dataclass(kind):
         return decode(document, kind, value, where)  # type: ignore[arg-type]
     return _scalar(document, kind, value, where)
+
+
+def _driven(document: Document, kinds: list[Any], value: Any, where: KeyPath) -> Any:
+    """Of several kinds of table the one whose key ``driver`` (a Literal of one word) the table has."""
+    drivers = {get_args(get_type_hints(kind)["driver"])[0]: kind for kind in kinds}
+    if not isinstance(value, Mapping):
+        raise document.error(where, f"{_show(where)} must be a table with a driver, one of: {', '.join(drivers)}")
+    named = value.get("driver")
+    if named not in drivers:
+        wrong = "lacks the key 'driver'" if named is None else f"has the unknown driver {named!r}"
+        raise document.error((*where, "driver"), f"{_show(where)} {wrong}; known: {', '.join(drivers)}")
+    return drivers[named]
 
 
 def _scalar(document: Document, kind: type, value: Any, where: KeyPath) -> Any:

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from flexkit import paths
+from flexkit.build import mbedtls
+from flexkit.build.store import Store
+from flexkit.deadline import Deadline
+from flexkit.events import Bus
+
 HERE = Path(__file__).resolve().parent
 SUITES = sorted(path.parent.name for path in HERE.glob("*/Makefile"))
 SECONDS = 600.0
@@ -16,7 +22,8 @@ SECONDS = 600.0
 @pytest.mark.parametrize("suite", SUITES)
 def test_suite(suite: str, tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    command = ["make", "-C", str(HERE / suite), f"-j{os.cpu_count()}", "check", f"OUT={tmp_path}"]
+    library = mbedtls.tree(Store(paths.cache()), Bus(), Deadline(SECONDS, "Mbed TLS"))
+    command = ["make", "-C", str(HERE / suite), f"-j{os.cpu_count()}", "check", f"OUT={tmp_path}", f"MBEDTLS={library}"]
     result = subprocess.run(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
     )
@@ -25,4 +32,4 @@ def test_suite(suite: str, tmp_path: Path) -> None:
 
 
 def test_every_part_of_the_firmware_has_tests_here() -> None:
-    assert {"monitor", "payload", "engine"} <= set(SUITES)
+    assert {"monitor", "payload", "engine", "sealing"} <= set(SUITES)

@@ -57,6 +57,16 @@ UPSTREAMS: Mapping[str, Upstream] = {
             "2.12.1+dfsg-1": "332c08d71867b7f0dce0bce4cb2abd80f19cb3e0a2de6fe07245c111189d6fb7",
         },
     ),
+    "mbedtls": Upstream(
+        package="mbedtls",
+        kind="source",
+        series="3.6.",
+        archive=r".*\.orig\.tar\.[a-z0-9]+$",
+        known={
+            # trixie
+            "3.6.6-0.1~deb13u1": "8fb65fae8dcae5840f793c0a334860a411f884cc537ea290ce1c52bb64ca007a",
+        },
+    ),
 }
 
 

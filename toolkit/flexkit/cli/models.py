@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from flexkit import paths
 from flexkit.cli.common import bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
-from flexkit.models import catalogue, gguf_file, inspect, synth, train
+from flexkit.models import catalogue, gguf_file, inspect, seal, sealed, synth, train
 from flexkit.models.recipe import Recipe
 
 _QUANTS = click.Choice(sorted(gguf_file.QUANTS), case_sensitive=False)
@@ -43,7 +44,10 @@ def list_models(as_json: bool, deadline: Deadline) -> None:
 @json_option
 @timeout_option(120)
 def inspect_model(model: str, as_json: bool, deadline: Deadline) -> None:
-    """Check MODEL (a file, or a name of the catalogue) and say what it is."""
+    """Check MODEL (a file, sealed or not, or a name of the catalogue) and say what it is."""
+    if _is_sealed(Path(model)):
+        _show(_sealed_facts(Path(model), seal.read_facts(Path(model))), as_json)
+        return
     info = inspect.check(catalogue.find(model, bus(), deadline))
     deadline.check()
     shape = info.shape
@@ -64,11 +68,82 @@ def inspect_model(model: str, as_json: bool, deadline: Deadline) -> None:
         "kv_heads": shape.kv_heads,
         "ffn": shape.ffn,
     }
+    _show(facts, as_json)
+
+
+def _show(facts: Mapping[str, object], as_json: bool) -> None:
     if as_json:
-        print_json(facts)
+        print_json(dict(facts))
         return
     for name, value in facts.items():
         click.echo(f"{name:<13} {value}")
+
+
+def _is_sealed(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return sealed.is_sealed(stream.read(len(sealed.MAGIC)))
+
+
+def _sealed_facts(path: Path, facts: sealed.Facts) -> dict[str, object]:
+    """What can be said of a sealed model without opening it."""
+    return {
+        "path": str(path),
+        "name": facts.name,
+        "model_id": facts.model.hex(),
+        "version": facts.version,
+        "sealing": facts.sealing.hex(),
+        "board_key": facts.board_key,
+        "test_key": facts.board_key == sealed.test_key().name,
+        "chunks": facts.chunks,
+        "size_bytes": facts.file_size,
+        "gguf_bytes": facts.size,
+    }
+
+
+@models.command("seal")
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="[default: MODEL.sealed here]")
+@click.option("--name", help="Which model it is: versions of one name follow each other. [default: the file's name]")
+@click.option("--model-version", type=click.IntRange(1, (1 << 64) - 1), default=1, show_default=True)
+@json_option
+@timeout_option(600)
+def seal_model(
+    model: str, output: Path | None, name: str | None, model_version: int, as_json: bool, deadline: Deadline
+) -> None:
+    """Encrypt MODEL (a file, or a name of the catalogue) for the board's key, in layer order."""
+    source = catalogue.find(model, bus(), deadline)
+    inspect.check(source)
+    order = seal.Order(source, name or source.stem, model_version, sealed.test_key())
+    target = output or Path(f"{source.stem}.sealed")
+    facts = _sealed_facts(target, seal.seal(order, target, deadline))
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(f"{target}: {facts['name']} version {facts['version']}, {facts['chunks']} chunks")
+    click.echo(f"sealed for the published test key {facts['board_key']}: it protects nothing", err=True)
+
+
+@models.command("unseal")
+@click.argument("model", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--check", is_flag=True, help="Open every chunk as the secure world would, and write nothing.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The GGUF.")
+@click.option("--min-version", type=click.IntRange(0), default=0, help="Refuse an older version, as a board would.")
+@json_option
+@timeout_option(600)
+def unseal_model(
+    model: Path, check: bool, output: Path | None, min_version: int, as_json: bool, deadline: Deadline
+) -> None:
+    """Open a sealed MODEL with the board's key: to check it, or to get the GGUF back."""
+    if check == (output is not None):
+        raise BadInput("either --check or -o FILE is wanted")
+    key = sealed.test_key()
+    if output is None:
+        facts = seal.check(model, key, min_version, deadline)
+    else:
+        facts = seal.unseal(model, output, key, min_version, deadline)
+    _show(_sealed_facts(model, facts), as_json)
 
 
 @models.command("synth")

@@ -15,7 +15,7 @@ import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -83,13 +83,15 @@ _FOREIGN = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor lies. ``dims`` in GGUF's order: the contiguous one first. ``offset`` from the file's beginning."""
+    """Where a tensor lies. ``dims`` in GGUF's order: the contiguous one first. ``offset`` from the file's beginning;
+    ``offset_field`` is where the header says so, counted from where tensor data begin."""
 
     name: str
     dims: tuple[int, ...]
     quant: Quant
     offset: int
     size: int
+    offset_field: int
 
     @property
     def elements(self) -> int:
@@ -98,13 +100,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Gguf:
-    """A file's header. Every tensor lies inside the file, aligned, and overlaps no other."""
+    """A file's header. Every tensor lies inside the file, aligned, behind ``data``, and overlaps no other."""
 
     path: Path
     version: int
     metadata: Mapping[str, object]
     tensors: Mapping[str, Tensor]
     size: int
+    data: int
+    alignment: int
 
 
 class _Cursor:
@@ -197,7 +201,7 @@ def _header(cursor: _Cursor) -> Gguf:
         raise cursor.bad(f"garbled: general.alignment is {alignment!r}, not a power of two from 8 to 65536")
     found = [_tensor_info(cursor, alignment) for _ in range(tensor_count)]
     start = -(-cursor.at // alignment) * alignment
-    return Gguf(cursor.path, version, metadata, _placed(cursor, found, start), cursor.size)
+    return Gguf(cursor.path, version, metadata, _placed(cursor, found, start), cursor.size, start, alignment)
 
 
 def _preamble(cursor: _Cursor) -> int:
@@ -245,7 +249,7 @@ def _tensor_info(cursor: _Cursor, alignment: int) -> Tensor:
         )
     if offset % alignment:
         raise cursor.bad(f"garbled: {what} lies at {offset}, not aligned to {alignment}")
-    return Tensor(name, dims, quant, offset, math.prod(dims) // quant.block * quant.size)
+    return Tensor(name, dims, quant, offset, math.prod(dims) // quant.block * quant.size, cursor.at - 8)
 
 
 def _placed(cursor: _Cursor, found: list[Tensor], start: int) -> Mapping[str, Tensor]:
@@ -262,7 +266,7 @@ def _placed(cursor: _Cursor, found: list[Tensor], start: int) -> Mapping[str, Te
         if at < end_before:
             raise cursor.bad(f"garbled: tensor {tensor.name!r} overlaps {name_before}")
         end_before, name_before = at + tensor.size, f"tensor {tensor.name!r}"
-        placed[tensor.name] = Tensor(tensor.name, tensor.dims, tensor.quant, at, tensor.size)
+        placed[tensor.name] = replace(tensor, offset=at)
     return {tensor.name: placed[tensor.name] for tensor in found}
 
 

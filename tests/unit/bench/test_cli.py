@@ -17,7 +17,7 @@ from flexkit.bench.board import RunRequest, RunResult
 from flexkit.bench.session import ModelFile
 from flexkit.cli import bench as command
 from flexkit.cli.main import run
-from flexkit.errors import Busy
+from flexkit.errors import BoardLost, Busy
 from flexkit.report.schema import load
 
 
@@ -112,6 +112,19 @@ def test_a_board_in_use_is_busy(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     assert run(["bench", "--suite", "ttft"]) == 8
 
 
+def test_a_board_that_is_lost_exits_with_6_and_is_reported(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    def spoil(request: RunRequest, result: RunResult, number: int) -> RunResult:
+        if number == 12:
+            raise BoardLost("qemu-virt: the emulator ended with status -9")
+        return result
+
+    site.board.spoil = spoil
+    assert run(["bench", "--suite", "ttft", "--rounds", "1"]) == 6
+    assert "the emulator ended with status -9" in capsys.readouterr().err
+    assert not load(site.reports / "latest").valid
+    assert site.board.closed
+
+
 def test_the_report_names_build_board_and_models(site: Site) -> None:
     run(["bench", "--suite", "ttft", "--rounds", "1"])
     made = load(site.reports / "latest")
@@ -120,5 +133,8 @@ def test_the_report_names_build_board_and_models(site: Site) -> None:
     assert made.board["dma_open"] is False
     assert made.run["models"] == ["demo@0123456789ab", "synth-25M@0123456789ab"]
     assert made.run["longest_stay_in_el3_us"] == pytest.approx(5200 / 62.5)
+    assert made.run["boot_to_prompt_seconds"] == {"flex": 4.0, "stock": 4.0}
+    assert made.run["first_figure_after_seconds"] >= 0
+    assert made.run["duration_seconds"] >= 0
     assert [hold["name"] for hold in made.holds] == [f"I{number}" for number in range(1, 10)]
     assert str(paths.project()) not in (site.reports / "latest" / "report.json").read_text()

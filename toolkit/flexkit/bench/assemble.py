@@ -105,7 +105,6 @@ def _board(instance: Instance, facts: Mapping[Flavour, BoardFacts]) -> dict[str,
             "clock": fact.clock,
             "evidence": fact.evidence,
             "via": fact.via,
-            "boot_seconds": round(fact.boot_seconds, 2),
             "identities": dict(fact.identities),
         }
     return said
@@ -121,7 +120,9 @@ def _run(run: Run, measured: Measured) -> dict[str, Any]:
         "models": [model.label for model in run.models],
         "started": run.started.strftime("%Y-%m-%d %H:%M UTC"),
         "finished": run.finished.strftime("%Y-%m-%d %H:%M UTC"),
-        "seconds": round((run.finished - run.started).total_seconds(), 1),
+        "boot_to_prompt_seconds": {flavour: round(fact.boot_seconds, 2) for flavour, fact in measured.facts.items()},
+        "first_figure_after_seconds": None if measured.first_figure is None else round(measured.first_figure, 1),
+        "duration_seconds": round((run.finished - run.started).total_seconds(), 1),
         "host": _host(),
     }
     flex = measured.facts.get("flex")

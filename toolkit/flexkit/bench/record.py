@@ -56,6 +56,8 @@ class Recorder:
     rounds: int
     clock: Callable[[], float] = time.monotonic
     attempts: list[Attempt] = field(default_factory=list)
+    first_figure: float | None = field(init=False, default=None)
+    """Seconds from the recorder's making, which begins the run, to the first value of all."""
     _cells: dict[Key, _Cell] = field(default_factory=dict)
     _start: float = field(init=False)
 
@@ -71,6 +73,8 @@ class Recorder:
     def put(self, cell: Key, metric: Metric, round_: int, value: float) -> None:
         self.declare(cell, metric)
         self._cells[cell].values[metric][round_] = value
+        if self.first_figure is None:
+            self.first_figure = self.clock() - self._start
 
     def fault(self, cell: Key, why: str, round_: int | None = None) -> None:
         """Everything in this cell is invalid, because of this round."""

@@ -33,6 +33,10 @@ class Measured:
     facts: Mapping[Flavour, BoardFacts]
     stats: Stats | None
     """The driver's counters at the end of the flex boot."""
+    first_figure: float | None = None
+    """Seconds from the start of the run to the first value, host clock."""
+    lost: FlexError | None = None
+    """Why the board was lost for the last time, if it was."""
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Runner:
     seed: int
     _questions: dict[tuple[ModelSpec, int, int], Question] = field(init=False, default_factory=dict)
     _stats: Stats | None = field(init=False, default=None)
+    _lost: FlexError | None = field(init=False, default=None)
 
     def run(self) -> Measured:
         """Measure everything. What the board fails at ends up in rows and attempts; raised is only what makes the
@@ -60,7 +65,14 @@ class Runner:
         recorder = self.session.recorder
         if self.session.setting.profile == "debug":
             recorder.fault_all("a debug build")
-        return Measured(recorder.rows(), tuple(recorder.attempts), self.session.facts, self._stats)
+        return Measured(
+            recorder.rows(),
+            tuple(recorder.attempts),
+            self.session.facts,
+            self._stats,
+            recorder.first_figure,
+            self._lost,
+        )
 
     # Before the board is touched
 
@@ -109,7 +121,7 @@ class Runner:
                 job.action()
             except FlexError as error:
                 if isinstance(error, BoardLost | TimedOut):
-                    losses, self.session.up = losses + 1, False
+                    losses, self.session.up, self._lost = losses + 1, False, error
                 self._note_failure(job, error)
         if self.session.up and flavour == "flex":
             self._stats = self.session.board.stats(self.session.within(self.session.limits.command, "read counters"))
@@ -125,6 +137,7 @@ class Runner:
             self.session.boot(flavour)
         except FlexError as error:
             self.session.bus.note("boot", error.message)
+            self._lost = error
             return one_line(error.message)
         return None
 

@@ -22,6 +22,8 @@ RECALL_SHARE = 0.75
 """Of the memory that a process takes, the least that has to come out of secure pages for it to be a reclaim: the rest
 may be memory that Linux keeps free and uses first."""
 POLL_SECONDS = 0.2
+_DROP_PAGE_CACHE = ("sh", "-c", "sync; echo 1 > /proc/sys/vm/drop_caches")
+"""Page cache only: dropping slabs too would call every shrinker, the one of secure memory included."""
 
 _IDLE = Variant("normal-idle")
 _STOCK = Variant("stock")
@@ -144,8 +146,10 @@ def _measure_baseline(session: Session, spec: Reclaim, cell: Key, round_: int) -
 
 
 def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
-    """Other memory is filled up first, so that what the process takes has to come out of secure pages."""
+    """Page cache goes and other memory is filled up first, so that what the process takes has to come out of secure
+    pages."""
     board = session.board
+    _ended_well(board.execute(_DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
     board.hold(spec.leave_bytes, session.within(session.limits.program, "fill memory up"))
     try:
         fault = board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))

@@ -20,7 +20,7 @@ from flexkit.bench.session import Session, Setting
 from flexkit.bench.suites import FLAVOUR_OF, MODES, SUITES, Suite, find
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
-from flexkit.errors import Invalid, TimedOut
+from flexkit.errors import FlexError, Invalid, TimedOut
 from flexkit.events import Bus, Event, Phase
 from flexkit.link.bench import open_bench_board
 from flexkit.report import store, verdict
@@ -64,7 +64,7 @@ def bench(
     listener = bus()
     if not click.get_current_context().find_root().params.get("verbose"):
         listener.subscribers.append(_tell)  # with -v all notes are told anyway
-    made = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
+    made, lost = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
     folder = store.keep(made, output)
     page = folder / store.PAGE
     if as_json:
@@ -77,21 +77,24 @@ def bench(
     if not made.valid:
         if deadline.expired:
             raise TimedOut(f"bench: not done after {deadline.seconds:g} s; the report says what was measured")
+        if lost:
+            lost.message = f"the board was lost while it was measured, the report says what is missing: {lost.message}"
+            raise lost
         raise Invalid("the benchmark is not valid; the report says why")
 
 
 def _measure(
     suite: Suite, instance: boards.Instance, threads: int, clock: str, seed: int, deadline: Deadline, bus: Bus
-) -> Report:
-    """Build what is not built, measure, and put the report together."""
-    started = datetime.now(UTC)
+) -> tuple[Report, FlexError | None]:
+    """Build what is not built, measure, and put the report together; with why the board was lost, if it was."""
+    started, recorder = datetime.now(UTC), Recorder(suite.rounds)
     builds = {flavour: _built(instance, flavour, deadline, bus) for flavour in _flavours(suite)}
     with bus.step("models"):
         models = reference.model_files(suite.models, bus)
     with closing(open_bench_board(instance, bus, deadline)) as target:
         session = Session(
             board=target,
-            recorder=Recorder(suite.rounds),
+            recorder=recorder,
             setting=_setting(instance, threads, clock, builds),
             deadline=deadline,
             bus=bus,
@@ -100,7 +103,7 @@ def _measure(
         runner = Runner(suite, session, models, reference.oracle(), reference.prompt_of, seed)
         measured = runner.run()
     run = Run(suite, seed, threads, started, datetime.now(UTC), tuple(models.values()))
-    return report(run, measured, builds, instance, lines.trusted(paths.project()))
+    return report(run, measured, builds, instance, lines.trusted(paths.project())), measured.lost
 
 
 def _flavours(suite: Suite) -> list[Flavour]:

@@ -67,7 +67,7 @@ def test_a_write_that_failed_is_no_deployment(site: Site, monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fdatasync", fail)
-    with pytest.raises(FlashError, match="No space left"):
+    with pytest.raises(FlashError, match="no space left"):
         site.flash({}, OTHER)
     assert Ledger("qemu-virt").current("flex") is None
     monkeypatch.undo()

@@ -36,7 +36,7 @@ def test_protected_regions_stay_unless_named() -> None:
     assert plan.left["disk.identity"].startswith("protected")
     assert plan.left["disk.data"].startswith("protected")
     named = make_plan(BOARD, "b" * 32, "flex", IMAGES, {}, ["data"])
-    assert [(write.region, write.image, write.protected) for write in named.writes] == [("data", None, True)]
+    assert [(write.region, write.image, write.destructive) for write in named.writes] == [("data", None, True)]
 
 
 def test_a_region_can_be_named_with_its_medium() -> None:

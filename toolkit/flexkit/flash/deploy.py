@@ -3,23 +3,40 @@ images that were kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import getpass
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from flexkit import paths
-from flexkit.boards.lab import Instance
+from flexkit.boards import Instance, Medium
 from flexkit.deadline import Deadline
 from flexkit.drivers import lock, qemu
 from flexkit.drivers.lock import shared_folder
-from flexkit.errors import Busy, FlashError
+from flexkit.errors import Busy, FlashError, FlexError
 from flexkit.events import Bus
 from flexkit.flash import ledger as ledgers
+from flexkit.flash.engine import Outcome, steady_read, write_region
+from flexkit.flash.journal import Journal
 from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.flash.medium import FileMedium, write_region
+from flexkit.flash.medium import FileMedium
 from flexkit.flash.plan import Plan, Write, make_plan
+from flexkit.flash.protocol import FlashMedium, NeedsHands
+
+Opener = Callable[[Instance, Medium, str], FlashMedium]
+"""Gives the way to one medium of an instance in a flavour, not yet open."""
+_BACKUP_STEP = 1 << 20
+
+
+def open_medium(instance: Instance, medium: Medium, flavour: str) -> FlashMedium:
+    """The way to a medium: of an emulated board its file."""
+    return FileMedium(medium.name, qemu.media_folder(instance.name, flavour) / f"{medium.name}.img", medium.size)
 
 
 def deploy(
@@ -29,22 +46,29 @@ def deploy(
     profile: str,
     bus: Bus,
     deadline: Deadline,
+    opener: Opener = open_medium,
 ) -> dict[str, Any]:
     """Write a plan onto an instance's media. Returns what it took, by place.
 
     Raises FlashError for a plan with missing pieces, Busy when the board is on or in somebody's hands.
     """
-    with lock.acquire(instance.name):
-        return deploy_held(instance, plan, parts, profile, bus, deadline)
+    with lock.acquire(instance.identity):
+        return deploy_held(instance, plan, parts, profile, bus, deadline, opener)
 
 
 def deploy_held(
-    instance: Instance, plan: Plan, parts: Mapping[str, str], profile: str, bus: Bus, deadline: Deadline
+    instance: Instance,
+    plan: Plan,
+    parts: Mapping[str, str],
+    profile: str,
+    bus: Bus,
+    deadline: Deadline,
+    opener: Opener = open_medium,
 ) -> dict[str, Any]:
     """``deploy`` for a caller who holds the instance's lock already."""
     _refuse_missing(plan)
     _refuse_running(instance.name)
-    return _carry_out(instance, plan, parts, profile, bus, deadline)
+    return _Flash(instance, plan, bus, deadline, opener).carry_out(parts, profile)
 
 
 def _refuse_missing(plan: Plan) -> None:
@@ -58,76 +82,121 @@ def _refuse_running(name: str) -> None:
         raise Busy(f"{name} is on, and its medium in use", mend=f"run: flexkit power off -b {name}")
 
 
-def _carry_out(
-    instance: Instance, plan: Plan, parts: Mapping[str, str], profile: str, bus: Bus, deadline: Deadline
-) -> dict[str, Any]:
-    book = Ledger(instance.name)
-    detail: dict[str, Any] = {"board": plan.board, "regions": {}}
-    done = False
-    try:
-        for medium in instance.type.media:
-            writes = [write for write in plan.writes if write.medium == medium.name]
-            path = qemu.media_folder(instance.name, plan.flavour) / f"{medium.name}.img"
-            if writes or not path.exists():
-                detail["regions"] |= _write_medium(path, medium.name, medium.size, medium.chunk, writes, bus, deadline)
-        ledgers.keep(instance.name, plan, profile, parts)
-        done = True
-    finally:
-        book.append("flash", plan.flavour, plan.build, done, detail)
-    book.prune({_golden_identity(instance.name, flavour) for flavour in ("flex", "stock")})
-    return dict(detail["regions"])
+class _Flash:
+    """One plan on its way onto one instance. ``detail`` is what the ledger will say of it, however it ends."""
+
+    def __init__(self, instance: Instance, plan: Plan, bus: Bus, deadline: Deadline, opener: Opener) -> None:
+        self._instance = instance
+        self._plan = plan
+        self._bus = bus
+        self._deadline = deadline
+        self._opener = opener
+        self.detail: dict[str, Any] = {"board": plan.board, "by": _author(), "regions": {}, "backups": {}}
+
+    def carry_out(self, parts: Mapping[str, str], profile: str) -> dict[str, Any]:
+        """Write, prove, keep, enter. What failed is entered too, with its reason (FIELD F14)."""
+        book = Ledger(self._instance.identity)
+        flavour = self._plan.flavour
+        done = False
+        try:
+            for medium in self._instance.type.media:
+                writes = [write for write in self._plan.writes if write.medium == medium.name]
+                self._write_medium(medium, writes)
+            ledgers.keep(self._instance.identity, self._plan, profile, parts)
+            done = True
+        except FlexError as error:
+            self.detail["failed"] = error.message
+            raise
+        except OSError as error:
+            self.detail["failed"] = str(error)
+            raise FlashError(f"{self._instance.name}: stage keep: {error}") from error
+        finally:
+            book.append("flash", flavour, self._plan.build, done, self.detail)
+        book.prune({_golden_identity(self._instance.identity, each) for each in ("flex", "stock")})
+        return dict(self.detail["regions"])
+
+    def _write_medium(self, medium: Medium, writes: Sequence[Write]) -> None:
+        target = self._opener(self._instance, medium, self._plan.flavour)
+        if not writes and not target.fresh:
+            return
+        journal = Journal(paths.state() / "journal" / f"{self._instance.identity}-{self._plan.flavour}-{medium.name}.json")
+        try:
+            target.open(self._deadline)
+            for write in writes:
+                self._write(target, medium.chunk, write, journal)
+            journal.close()
+        finally:
+            target.close()
+
+    def _write(self, target: FlashMedium, chunk: int, write: Write, journal: Journal) -> None:
+        place = f"{write.medium}.{write.region}"
+        if write.destructive and not target.fresh:
+            self._back_up(target, write, journal)
+        outcome = Outcome()
+        try:
+            with self._bus.step(f"flash {place}", f"{write.size} bytes") as progress:
+                write_region(target, write, chunk, self._deadline, progress, journal, outcome, self._ask)
+        finally:
+            self.detail["regions"][place] = asdict(outcome) | {"sha256": write.sha256}
+        self._bus.note(place, outcome.words())
+
+    def _ask(self, need: NeedsHands) -> None:
+        with self._bus.step("hands are needed", f"{need.message}; {need.mend}"):
+            pass
+
+    def _back_up(self, target: FlashMedium, write: Write, journal: Journal) -> None:
+        """What a destructive region holds is kept before it is overwritten, sparse (FIELD F4). Once in all attempts at a
+        flash: a later one would find it half overwritten."""
+        place = f"{write.medium}.{write.region}"
+        known = journal.backup(write)
+        if known and Path(known).is_file():
+            self.detail["backups"][place] = known
+            return
+        folder = paths.state() / "backups"
+        shared_folder(folder)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+        path = folder / f"{self._instance.identity}-{write.region}-{stamp}"
+        digest = hashlib.sha256()
+        with self._bus.step(f"back up {place}", str(path)) as progress, path.open("wb") as sink:
+            for begin in range(0, write.size, _BACKUP_STEP):
+                count = min(_BACKUP_STEP, write.size - begin)
+                data = steady_read(target, write.offset + begin, count, self._deadline)
+                digest.update(data)
+                if any(data):
+                    sink.seek(begin)
+                    sink.write(data)
+                progress(begin + count, write.size)
+            sink.truncate(write.size)
+            sink.flush()
+            os.fsync(sink.fileno())
+        journal.backed_up(write, str(path))
+        self.detail["backups"][place] = str(path)
+        self._bus.note(place, f"backed up to {path}, SHA-256 {digest.hexdigest()}")
 
 
-def _write_medium(
-    path: Path, name: str, size: int, chunk: int, writes: Sequence[Write], bus: Bus, deadline: Deadline
-) -> dict[str, Any]:
-    target = FileMedium(name, path, size)
-    outcomes: dict[str, Any] = {}
-    try:
-        for write in writes:
-            place = f"{name}.{write.region}"
-            if write.protected and not target.fresh:
-                _back_up(target, write, deadline)
-            with bus.step(f"flash {place}", f"{write.size} bytes") as progress:
-                outcome = write_region(target, write, chunk, deadline, progress)
-                target.flush()
-            bus.note(place, f"{outcome.chunks} chunks, {outcome.written} differed, {outcome.repeated} written again")
-            outcomes[place] = asdict(outcome) | {"sha256": write.sha256}
-    except OSError as error:
-        raise FlashError(f"{path}: {error.strerror}") from error
-    finally:
-        target.close()
-    return outcomes
+def _author() -> str:
+    """Who flashes: user and host."""
+    user = str(os.getuid())
+    with suppress(KeyError, OSError):
+        user = getpass.getuser()
+    return f"{user}@{socket.gethostname()}"
 
 
-def _back_up(medium: FileMedium, write: Write, deadline: Deadline) -> None:
-    """What a protected region holds is kept before it is overwritten, sparse."""
-    folder = paths.state() / "backups"
-    shared_folder(folder)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    step = 1 << 20
-    with (folder / f"{medium.path.parent.parent.name}-{write.region}-{stamp}").open("wb") as sink:
-        for begin in range(0, write.size, step):
-            data = medium.read(write.offset + begin, min(step, write.size - begin), deadline)
-            if any(data):
-                sink.seek(begin)
-                sink.write(data)
-        sink.truncate(write.size)
-
-
-def _replay(instance: Instance, deployment: Deployment, bus: Bus, deadline: Deadline) -> dict[str, Any]:
+def _replay(instance: Instance, deployment: Deployment, bus: Bus, deadline: Deadline, opener: Opener) -> dict[str, Any]:
     plan = make_plan(instance.type, deployment.identity, deployment.flavour, dict(deployment.images), {})
-    return deploy(instance, plan, deployment.parts, deployment.profile, bus, deadline)
+    return deploy(instance, plan, deployment.parts, deployment.profile, bus, deadline, opener)
 
 
-def rollback(instance: Instance, flavour: str, bus: Bus, deadline: Deadline) -> Deployment:
+def rollback(
+    instance: Instance, flavour: str, bus: Bus, deadline: Deadline, opener: Opener = open_medium
+) -> Deployment:
     """Back to the last deployment, but the present one, that was verified and booted with matching identities."""
-    book = Ledger(instance.name)
+    book = Ledger(instance.identity)
     present = book.current(flavour)
     found = book.last_proven(flavour, present.identity if present else "")
     if found is None:
         raise FlashError(f"{instance.name} has no earlier deployment that was verified and booted")
-    _replay(instance, found, bus, deadline)
+    _replay(instance, found, bus, deadline, opener)
     return found
 
 
@@ -142,17 +211,17 @@ def _golden_identity(instance: str, flavour: str) -> str:
 
 def set_golden(instance: Instance, flavour: str) -> Deployment:
     """Mark what is on the board as the one to return to."""
-    present = Ledger(instance.name).current(flavour)
+    present = Ledger(instance.identity).current(flavour)
     if present is None:
         raise FlashError(f"{instance.name} has no verified deployment to mark")
-    _golden_file(instance.name, flavour).write_text(present.identity + "\n")
+    _golden_file(instance.identity, flavour).write_text(present.identity + "\n")
     return present
 
 
-def golden(instance: Instance, flavour: str, bus: Bus, deadline: Deadline) -> Deployment:
+def golden(instance: Instance, flavour: str, bus: Bus, deadline: Deadline, opener: Opener = open_medium) -> Deployment:
     """Back to the deployment that was marked."""
-    found = ledgers.load(instance.name, _golden_identity(instance.name, flavour))
+    found = ledgers.load(instance.identity, _golden_identity(instance.identity, flavour))
     if found is None:
         raise FlashError(f"no deployment of {instance.name} is marked as golden", mend="flexkit flash golden --set")
-    _replay(instance, found, bus, deadline)
+    _replay(instance, found, bus, deadline, opener)
     return found

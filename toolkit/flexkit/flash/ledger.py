@@ -4,6 +4,7 @@ that going back needs no build. Both are the host's, shared by its users."""
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -50,6 +51,7 @@ def folder_of(instance: str) -> Path:
 def keep(instance: str, plan: Plan, profile: str, parts: Mapping[str, str]) -> Deployment:
     """Keep the images of a plan. Done twice it changes nothing."""
     folder = folder_of(instance) / plan.build
+    shared_folder(folder_of(instance))
     shared_folder(folder)
     images: dict[str, KeptImage] = {}
     for write in plan.writes:
@@ -58,7 +60,8 @@ def keep(instance: str, plan: Plan, profile: str, parts: Mapping[str, str]) -> D
         target = folder / write.image
         if not target.is_file() or target.stat().st_size != write.size:
             part = folder / f"{write.image}.part"
-            _copy_sparse(write.path, part)
+            if _copy_sparse(write.path, part) != write.sha256:
+                raise FlashError(f"{part}: the copy that is kept for a rollback differs", mend="check the disk")
             part.replace(target)
         images[write.image] = KeptImage(target, write.sha256, write.size)
     known = load(instance, plan.build)
@@ -73,8 +76,8 @@ def keep(instance: str, plan: Plan, profile: str, parts: Mapping[str, str]) -> D
     return deployment
 
 
-def _copy_sparse(source: Path, target: Path) -> None:
-    """The same bytes; blocks of zeros, most of a file system's image, take no space."""
+def _copy_sparse(source: Path, target: Path) -> str:
+    """The same bytes; blocks of zeros, most of a file system's image, take no space. Returns the copy's SHA-256."""
     with source.open("rb") as reader, target.open("wb") as writer:
         while block := reader.read(_BLOCK):
             if block.count(0) == len(block):
@@ -82,6 +85,8 @@ def _copy_sparse(source: Path, target: Path) -> None:
             else:
                 writer.write(block)
         writer.truncate()
+    with target.open("rb") as copy:
+        return hashlib.file_digest(copy, "sha256").hexdigest()
 
 
 def load(instance: str, identity: str) -> Deployment | None:
@@ -150,21 +155,26 @@ class Ledger:
 
     def last_proven(self, flavour: str, but: str = "") -> Deployment | None:
         """The last deployment, other than ``but``, that was verified and booted with matching identities."""
-        proven = [
+        booted = [
             entry.identity
             for entry in self.entries()
-            if entry.action == "boot" and entry.good and entry.flavour == flavour
+            if (entry.action, entry.flavour, entry.good) == ("boot", flavour, True)
         ]
-        for identity in reversed(proven):
+        for identity in reversed(booted):
             if identity != but and (found := load(self.instance, identity)) is not None:
                 return found
         return None
 
     def prune(self, spare: set[str]) -> None:
-        """Forget kept deployments beyond the last few; never those in ``spare`` or on the board."""
-        present = {found.identity for flavour in ("flex", "stock") if (found := self.current(flavour)) is not None}
+        """Forget kept deployments beyond the last few; never those in ``spare``, on the board, or what a rollback would
+        go back to, however many failed since (FIELD F7)."""
+        needed = set(spare)
+        for flavour in ("flex", "stock"):
+            present = self.current(flavour)
+            proven = self.last_proven(flavour, present.identity if present else "")
+            needed |= {found.identity for found in (present, proven) if found is not None}
         recent = list(dict.fromkeys(entry.identity for entry in reversed(list(self.entries()))))[:_KEPT]
         folder = folder_of(self.instance)
         for path in folder.iterdir() if folder.is_dir() else ():
-            if path.is_dir() and path.name not in {*spare, *present, *recent}:
+            if path.is_dir() and path.name not in {*needed, *recent}:
                 shutil.rmtree(path, ignore_errors=True)

@@ -25,7 +25,7 @@ class Piece(Protocol):
 @dataclass(frozen=True)
 class Write:
     """One image into one region. ``image`` None: the region is erased (made again by the board), which only a region
-    that was asked for by name can be."""
+    that was asked for by name can be. ``destructive``: what is there now no build can make again; it is backed up."""
 
     medium: str
     region: str
@@ -34,7 +34,7 @@ class Write:
     image: str | None
     path: Path | None
     sha256: str
-    protected: bool
+    destructive: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _reason_to_leave(place: str, region: MediumRegion, wanted: set[str] | None) 
 
 def _write(medium: Medium, region: MediumRegion, images: Mapping[str, Piece]) -> Write:
     if region.image is None:
-        return Write(medium.name, region.name, region.offset, region.size, None, None, "", region.protected)
+        return Write(medium.name, region.name, region.offset, region.size, None, None, "", region.destructive)
     image = images[region.image]
     if image.size > region.size:
         raise FlashError(
@@ -111,5 +111,5 @@ def _write(medium: Medium, region: MediumRegion, images: Mapping[str, Piece]) ->
             mend="make the region larger in the board file, or the image smaller",
         )
     return Write(
-        medium.name, region.name, region.offset, image.size, region.image, image.path, image.sha256, region.protected
+        medium.name, region.name, region.offset, image.size, region.image, image.path, image.sha256, region.destructive
     )

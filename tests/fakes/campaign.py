@@ -10,7 +10,7 @@ from pathlib import Path
 from faulty_medium import NONE, SECTOR, Faults, FaultyMedium, HostDied, Store
 
 from flexkit import boards
-from flexkit.boards.schema import Instance, Medium
+from flexkit.boards import Instance, Medium
 from flexkit.deadline import Deadline
 from flexkit.errors import FlexError
 from flexkit.events import Bus

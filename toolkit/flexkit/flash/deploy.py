@@ -119,7 +119,9 @@ class _Flash:
         target = self._opener(self._instance, medium, self._plan.flavour)
         if not writes and not target.fresh:
             return
-        journal = Journal(paths.state() / "journal" / f"{self._instance.identity}-{self._plan.flavour}-{medium.name}.json")
+        journal = Journal(
+            paths.state() / "journal" / f"{self._instance.identity}-{self._plan.flavour}-{medium.name}.json"
+        )
         try:
             target.open(self._deadline)
             for write in writes:
@@ -145,8 +147,8 @@ class _Flash:
             pass
 
     def _back_up(self, target: FlashMedium, write: Write, journal: Journal) -> None:
-        """What a destructive region holds is kept before it is overwritten, sparse (FIELD F4). Once in all attempts at a
-        flash: a later one would find it half overwritten."""
+        """What a destructive region holds is kept before it is overwritten, sparse (FIELD F4). Once in all attempts at
+        a flash: a later one would find it half overwritten."""
         place = f"{write.medium}.{write.region}"
         known = journal.backup(write)
         if known and Path(known).is_file():

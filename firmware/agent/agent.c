@@ -4,6 +4,7 @@
  *
  *   flexagent --console /dev/console   records and a human's shell over the serial console
  *   flexagent --stdio                  records over standard input and output (SSH)
+ *   flexagent --batch FILE             requests from a file, answers to standard output at the end (batch.h)
  *   flexagent --version                its build identity
  */
 #include <errno.h>
@@ -14,26 +15,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "batch.h"
 #include "clock.h"
-#include "device.h"
+#include "fragment.h"
 #include "infer.h"
 #include "job.h"
 #include "link.h"
+#include "measure.h"
 #include "memory.h"
 #include "shell.h"
+#include "short.h"
 
 #define WIRE_LIMIT (1u << 18)
 #define ANSWER_ROOM (8 * FLEX_MESSAGE_MAX) /* below it no new request is looked at */
-#define ROOTFS_ID "/etc/flexkit/rootfs.id"
 
 struct agent {
 	int in, out, children; /* children: signalfd of SIGCHLD */
 	bool human;            /* a console: typing goes to the shell */
+	struct flex_batch *batch; /* NULL: there is a host */
 	struct flex_buffer wire;
 	struct flex_link link;
 	struct flex_jobs jobs;
@@ -47,7 +49,7 @@ static struct flex_builder builder;
 static bool emit(void *ctx, const uint8_t *bytes, size_t count)
 {
 	(void)ctx;
-	return flex_link_send(&agent.link, bytes, count);
+	return agent.batch ? flex_batch_keep(agent.batch, bytes, count) : flex_link_send(&agent.link, bytes, count);
 }
 
 static void send_answer(void)
@@ -64,162 +66,61 @@ static void send_error(uint32_t request, int error)
 	send_answer();
 }
 
-/* Adds the first line of a small file, if there is one. */
-static void build_file(uint8_t tag, const char *path)
-{
-	char line[256];
-	FILE *file = fopen(path, "re");
-
-	if (!file)
-		return;
-	if (fgets(line, sizeof(line), file)) {
-		line[strcspn(line, "\n")] = 0;
-		flex_build_text(&builder, tag, line);
-	}
-	fclose(file);
-}
-
-/*
- * Answers to short requests. Each adds its fields to the RESULT that is under construction and returns 0, or a
- * negative errno: the answer is then an ERROR.
- */
-static int answer_identify(const struct flex_message *message)
-{
-	struct utsname name;
-	char text[5 * sizeof(name.release)];
-
-	(void)message;
-	uname(&name);
-	snprintf(text, sizeof(text), "%s %s %s %s", name.sysname, name.release, name.version, name.machine);
-	flex_build_text(&builder, FLEX_TAG_AGENT_ID, FLEX_BUILD_ID_HEX);
-	flex_build_text(&builder, FLEX_TAG_UNAME, text);
-	build_file(FLEX_TAG_ROOTFS_ID, ROOTFS_ID);
-	build_file(FLEX_TAG_BOOT_ID, "/proc/sys/kernel/random/boot_id");
-	flex_build_number(&builder, FLEX_TAG_CORES, (uint64_t)sysconf(_SC_NPROCESSORS_ONLN));
-	flex_build_number(&builder, FLEX_TAG_COUNTER_HZ, flex_ticks_per_second());
-	flex_build_number(&builder, FLEX_TAG_TICKS, flex_ticks());
-	return flex_device_identify(&builder);
-}
-
-static int answer_ping(const struct flex_message *message)
-{
-	struct flex_field data = { 0 };
-
-	if (flex_message_find(message, FLEX_TAG_DATA, &data))
-		flex_build_bytes(&builder, FLEX_TAG_DATA, data.bytes, data.count);
-	flex_build_number(&builder, FLEX_TAG_TICKS, flex_ticks());
-	return 0;
-}
-
-static int answer_stat(const struct flex_message *message)
-{
-	char path[1024];
-	struct stat status;
-
-	if (!flex_message_text(message, FLEX_TAG_PATH, path, sizeof(path)))
-		return -EINVAL;
-	if (stat(path, &status))
-		return -errno;
-	flex_build_number(&builder, FLEX_TAG_SIZE, (uint64_t)status.st_size);
-	flex_build_number(&builder, FLEX_TAG_MODE, status.st_mode);
-	flex_build_number(&builder, FLEX_TAG_MTIME, (uint64_t)status.st_mtime);
-	return 0;
-}
-
-static int answer_cancel(const struct flex_message *message)
+static int answer_cancel(const struct flex_message *message, struct flex_builder *answer)
 {
 	uint32_t target = (uint32_t)flex_message_number(message, FLEX_TAG_TARGET, 0);
 
+	(void)answer;
 	flex_job_cancel(&agent.jobs, target); /* a job that has ended meanwhile needs no cancelling */
 	return 0;
 }
 
-static int answer_forget(const struct flex_message *message)
-{
-	char path[1024];
-
-	if (!flex_message_text(message, FLEX_TAG_MODEL, path, sizeof(path)))
-		return -EINVAL;
-	return flex_device_forget(path);
-}
-
-static int answer_protect(const struct flex_message *message)
-{
-	return flex_device_protect((uint32_t)flex_message_number(message, FLEX_TAG_ON, 0));
-}
-
-static int answer_recall(const struct flex_message *message)
-{
-	return flex_device_recall(flex_message_number(message, FLEX_TAG_PAGES, 0), &builder);
-}
-
-static int answer_stats(const struct flex_message *message)
-{
-	(void)message;
-	return flex_device_stats(&builder);
-}
-
-static int answer_drill(const struct flex_message *message)
-{
-	return flex_device_drill((uint32_t)flex_message_number(message, FLEX_TAG_KIND, 0));
-}
-
-static int answer_panic(const struct flex_message *message)
-{
-	(void)message;
-	return flex_device_panic(&builder);
-}
-
-/* What each request is: answered at once, or a worker. EXEC and INPUT have their own handling. */
+/* What takes time. EXEC and INPUT have their own handling. */
 static const struct {
 	uint8_t type;
-	int (*answer)(const struct flex_message *message);
 	flex_worker worker;
-} requests[] = {
-	{ FLEX_MSG_IDENTIFY, answer_identify, NULL },
-	{ FLEX_MSG_PING, answer_ping, NULL },
-	{ FLEX_MSG_STAT, answer_stat, NULL },
-	{ FLEX_MSG_CANCEL, answer_cancel, NULL },
-	{ FLEX_MSG_FORGET, answer_forget, NULL },
-	{ FLEX_MSG_PROTECT, answer_protect, NULL },
-	{ FLEX_MSG_RECALL, answer_recall, NULL },
-	{ FLEX_MSG_STATS, answer_stats, NULL },
-	{ FLEX_MSG_DRILL, answer_drill, NULL },
-	{ FLEX_MSG_PANIC, answer_panic, NULL },
-	{ FLEX_MSG_INFER, NULL, flex_infer_worker },
-	{ FLEX_MSG_HOLD, NULL, flex_hold_worker },
-	{ FLEX_MSG_FAULT, NULL, flex_fault_worker },
+} workers[] = {
+	{ FLEX_MSG_INFER, flex_infer_worker },
+	{ FLEX_MSG_HOLD, flex_hold_worker },
+	{ FLEX_MSG_FAULT, flex_fault_worker },
+	{ FLEX_MSG_FRAGMENT, flex_fragment_worker },
+	{ FLEX_MSG_MEASURE, flex_measure_worker },
 };
 
-static void answer_now(const struct flex_message *message, int (*answer)(const struct flex_message *))
+static void answer_now(const struct flex_message *message, flex_short answer)
 {
 	int status;
 
 	flex_build(&builder, FLEX_MSG_RESULT, message->request);
-	status = answer(message);
+	status = answer(message, &builder);
 	if (status)
 		send_error(message->request, -status);
 	else
 		send_answer();
 }
 
+static int start_job(const struct flex_message *message)
+{
+	if (message->type == FLEX_MSG_EXEC)
+		return flex_job_program(&agent.jobs, message, flex_now_ms());
+	if (message->type == FLEX_MSG_INPUT)
+		return flex_job_input(&agent.jobs, message);
+	for (size_t i = 0; i < sizeof(workers) / sizeof(workers[0]); i++)
+		if (workers[i].type == message->type)
+			return flex_job_worker(&agent.jobs, message, workers[i].worker);
+	return -ENOSYS;
+}
+
 static void dispatch(const struct flex_message *message)
 {
-	int status = -ENOSYS;
+	flex_short answer = message->type == FLEX_MSG_CANCEL ? answer_cancel : flex_short_find(message->type);
+	int status;
 
-	if (message->type == FLEX_MSG_EXEC)
-		status = flex_job_program(&agent.jobs, message, flex_now_ms());
-	else if (message->type == FLEX_MSG_INPUT)
-		status = flex_job_input(&agent.jobs, message);
-	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-		if (requests[i].type != message->type)
-			continue;
-		if (requests[i].answer) {
-			answer_now(message, requests[i].answer);
-			return;
-		}
-		status = flex_job_worker(&agent.jobs, message, requests[i].worker);
+	if (answer) {
+		answer_now(message, answer);
+		return;
 	}
+	status = start_job(message);
 	if (status)
 		send_error(message->request, -status);
 }
@@ -373,6 +274,41 @@ static int serve_console(const char *path)
 	return serve();
 }
 
+/* To its answer; a HOLD goes on behind it. */
+static void run_request(struct flex_batch *batch)
+{
+	struct pollfd polls[1 + 3 * FLEX_JOBS] = { { .fd = agent.children, .events = POLLIN } };
+	struct signalfd_siginfo child;
+
+	dispatch(&batch->current);
+	for (;;) {
+		int patience = flex_jobs_run(&agent.jobs, flex_now_ms(), flex_buffer_room(&batch->answers), emit, NULL);
+
+		if (batch->settled)
+			return;
+		poll(polls, 1 + flex_jobs_poll(&agent.jobs, polls + 1, true), patience);
+		while (read(agent.children, &child, sizeof(child)) == sizeof(child))
+			;
+	}
+}
+
+static int serve_batch(const char *path)
+{
+	static struct flex_batch batch;
+	int status = flex_batch_open(&batch, path);
+
+	if (status) {
+		fprintf(stderr, "flexagent: %s: %s\n", path, strerror(-status));
+		return 1;
+	}
+	prepare();
+	agent.batch = &batch;
+	while (flex_batch_next(&batch))
+		run_request(&batch);
+	flex_jobs_kill(&agent.jobs);
+	return flex_batch_write(&batch, STDOUT_FILENO) ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "--version")) {
@@ -383,6 +319,8 @@ int main(int argc, char **argv)
 		return serve_stdio();
 	if (argc == 3 && !strcmp(argv[1], "--console"))
 		return serve_console(argv[2]);
-	fprintf(stderr, "usage: flexagent --console TTY | --stdio | --version\n");
+	if (argc == 3 && !strcmp(argv[1], "--batch"))
+		return serve_batch(argv[2]);
+	fprintf(stderr, "usage: flexagent --console TTY | --stdio | --batch FILE | --version\n");
 	return 2;
 }

@@ -35,6 +35,10 @@
  *                                                                                      meanwhile)
  *   DRILL      KIND (FLEX_DRILL_*)                              -                      -
  *   PANIC      -                                                -                      DATA (the record, 256 bytes)
+ *   FRAGMENT   LEAVE (bytes)                                    HELD: SIZE             as HOLD; every second page of
+ *                                                                                      what it took is free again
+ *   MEASURE    KIND (FLEX_MEASURE_* of uapi.h), PAGES, BATCH    -                      SPENT* (ticks: whole, allocate,
+ *                                                                                      secure, recall, free)
  */
 #ifndef FLEXAGENT_PROTOCOL_H
 #define FLEXAGENT_PROTOCOL_H
@@ -57,6 +61,8 @@
 #define FLEX_MSG_FAULT 13
 #define FLEX_MSG_DRILL 14
 #define FLEX_MSG_PANIC 15
+#define FLEX_MSG_MEASURE 32
+#define FLEX_MSG_FRAGMENT 33
 
 /* Answers, board to host. */
 #define FLEX_MSG_RESULT 64
@@ -124,6 +130,9 @@
 #define FLEX_TAG_PROMPT_IDS 49
 #define FLEX_TAG_PREFILL_TICKS 50
 #define FLEX_TAG_DECODE_TICKS 51
+
+#define FLEX_TAG_BATCH 64
+#define FLEX_TAG_SPENT 65
 
 /* Parts of a time to first token, in the order of struct flex_breakdown. */
 #define FLEX_PART_ALLOCATE 0

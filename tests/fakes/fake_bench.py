@@ -17,7 +17,9 @@ from flexkit.bench.board import (
     RecallResult,
     RunRequest,
     RunResult,
+    Spent,
     Stats,
+    StepKind,
 )
 from flexkit.bench.oracle import Expected
 from flexkit.deadline import Deadline
@@ -55,6 +57,7 @@ class FakeBoard:
     spoil: Callable[[RunRequest, RunResult, int], RunResult] = lambda request, result, number: result
     refuse_boot: tuple[Flavour, ...] = ()
     refuse_program: bool = False
+    refuse_steps: bool = False
     debug: bool = False
     recalled_share: float = 0.9
     now: float = 1000.0
@@ -188,6 +191,17 @@ class FakeBoard:
         pages = int(size_bytes * self.recalled_share) // PAGE
         self.resident[model] -= pages * PAGE
         return FaultResult(size_bytes, self._spend(base + pages * 1.5e-6), pages)
+
+    def fragment(self, leave_bytes: int, deadline: Deadline) -> int:
+        return self.hold(leave_bytes, deadline)
+
+    def measure(self, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
+        assert not self.resident
+        if self.refuse_steps:
+            raise FlexError("measure pages: Cannot allocate memory")
+        self.protected = True
+        ticks = self._spend(count * 2e-6)
+        return Spent(ticks, ticks // 4, ticks // 2, ticks // 3, ticks // 9)
 
     def let_go(self, deadline: Deadline) -> None:
         self.held = 0

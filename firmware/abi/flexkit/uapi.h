@@ -106,6 +106,24 @@ struct flex_ioc_panic {
 	__u8 record[256];         /* struct flex_panic; all zero when there is none */
 };
 
+/* What a step costs, in the counter's ticks. */
+#define FLEX_MEASURE_CALL 0   /* `count` monitor calls that do nothing */
+#define FLEX_MEASURE_SWITCH 1 /* `count` entries into the payload that return at once */
+#define FLEX_MEASURE_CLEAR 2  /* `count` pages cleared, `batch` different ones in turn */
+#define FLEX_MEASURE_PAGES 3  /* `count` pages allocated and donated in batches of `batch`; then all recalled, in batches */
+#define FLEX_MEASURE_REGION 4 /* `count` contiguous pages (whole 2M blocks) from CMA, secured as one, then released */
+
+struct flex_ioc_measure {
+	__u32 kind;               /* FLEX_MEASURE_* */
+	__u32 batch;              /* pages, at most FLEX_MAILBOX_ENTRIES */
+	__u64 count;
+	__u64 whole;              /* out: all of it; PAGES and REGION: until everything is secure */
+	__u64 allocate;           /* out: in Linux's allocator */
+	__u64 secure;             /* out: in donations, or in securing the region */
+	__u64 recall;             /* out: in recalls, or in releasing the region and freeing it */
+	__u64 free;               /* out: in freeing pages */
+};
+
 #define FLEX_IOC_INFO _IOR('F', 1, struct flex_ioc_info)
 #define FLEX_IOC_MODEL _IOWR('F', 2, struct flex_ioc_model)
 #define FLEX_IOC_MODEL_DROP _IOW('F', 3, __u32) /* forget the cached weights; EBUSY while in use */
@@ -117,5 +135,6 @@ struct flex_ioc_panic {
 #define FLEX_IOC_PANIC _IOR('F', 9, struct flex_ioc_panic)
 #define FLEX_IOC_PROTECT _IOW('F', 10, __u32)  /* CAP_SYS_ADMIN: FLEX_PROTECT_*; EBUSY while anything is secure */
 #define FLEX_IOC_DRILL _IOW('F', 11, __u32)    /* CAP_SYS_ADMIN: FLEX_DRILL_* */
+#define FLEX_IOC_MEASURE _IOWR('F', 32, struct flex_ioc_measure) /* CAP_SYS_ADMIN */
 
 #endif /* FLEXKIT_UAPI_H */

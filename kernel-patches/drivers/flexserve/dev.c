@@ -332,6 +332,11 @@ static long flex_ioc_drill(struct flex_client *client, void *arg)
 	return flex_errno(error);
 }
 
+static long flex_ioc_measure(struct flex_client *client, void *arg)
+{
+	return capable(CAP_SYS_ADMIN) ? flex_measure(arg) : -EPERM;
+}
+
 static const struct flex_command {
 	unsigned int number;
 	bool unlocked;	/* takes no part in the client's order of commands */
@@ -348,6 +353,7 @@ static const struct flex_command {
 	{ FLEX_IOC_PANIC, true, flex_ioc_panic },
 	{ FLEX_IOC_PROTECT, true, flex_ioc_protect },
 	{ FLEX_IOC_DRILL, true, flex_ioc_drill },
+	{ FLEX_IOC_MEASURE, true, flex_ioc_measure },
 };
 
 /* What any command passes in or out. */
@@ -358,6 +364,7 @@ union flex_argument {
 	struct flex_ioc_result result;
 	struct flex_ioc_recall recall;
 	struct flex_ioc_stats stats;
+	struct flex_ioc_measure measure;
 	struct flex_ioc_panic panic;
 	u32 word;
 };

@@ -302,6 +302,9 @@ void flex_request_put(struct flex_request *request);
 void flex_requests_cancel_all(void);
 void flex_client_put(struct flex_client *client);
 
+/* measure.c: for benchmarks */
+int flex_measure(struct flex_ioc_measure *ask);
+
 /* dev.c */
 int flex_dev_init(void);
 

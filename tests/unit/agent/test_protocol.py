@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from flexkit.link import protocol
-from flexkit.link.client import DRIVER_COUNTERS, MONITOR_COUNTERS
-from flexkit.link.protocol import InferFlag, InferMode, Msg, Part, ProtocolError, Tag, encode, take
+from flexkit.link.client import DRIVER_COUNTERS, MEASURED_PARTS, MONITOR_COUNTERS
+from flexkit.link.protocol import InferFlag, InferMode, MeasureKind, Msg, Part, ProtocolError, Tag, encode, take
 
 TOP = Path(__file__).resolve().parents[3]
 HEADER = TOP / "firmware/agent/protocol.h"
@@ -35,6 +35,14 @@ def test_messages_tags_and_parts_are_the_same() -> None:
 def test_modes_and_flags_are_the_same() -> None:
     both = {each.name: int(each) for each in (*InferMode, *InferFlag)}
     assert both == defined("FLEX_INFER_")
+
+
+def test_what_can_be_measured_follows_the_abi() -> None:
+    uapi = TOP / "firmware/abi/flexkit/uapi.h"
+    assert {each.name: int(each) for each in MeasureKind} == defined("FLEX_MEASURE_", uapi)
+    body = re.search(r"struct flex_ioc_measure \{(.*?)\};", uapi.read_text(), re.DOTALL)
+    assert body is not None
+    assert tuple(re.findall(r"__u64 (\w+);.*?out", body[1])) == MEASURED_PARTS
 
 
 def test_counters_follow_the_abi() -> None:

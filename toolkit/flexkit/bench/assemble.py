@@ -120,7 +120,9 @@ def _run(run: Run, measured: Measured) -> dict[str, Any]:
         "models": [model.label for model in run.models],
         "started": run.started.strftime("%Y-%m-%d %H:%M UTC"),
         "finished": run.finished.strftime("%Y-%m-%d %H:%M UTC"),
-        "boot_to_prompt_seconds": {flavour: round(fact.boot_seconds, 2) for flavour, fact in measured.facts.items()},
+        "boot_to_prompt_seconds": {
+            flavour: round(fact.boot_seconds, 2) for flavour, fact in measured.facts.items() if fact.boot_seconds
+        },
         "first_figure_after_seconds": None if measured.first_figure is None else round(measured.first_figure, 1),
         "duration_seconds": round((run.finished - run.started).total_seconds(), 1),
         "host": _host(),

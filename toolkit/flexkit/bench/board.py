@@ -28,7 +28,8 @@ class BoardFacts:
     type: str
     evidence: Literal["silicon", "emulated-wall", "emulated-virtual"]
     clock: Literal["wall", "virtual", "board"]
-    via: Literal["serial", "ssh"]
+    via: Literal["serial", "ssh", "memory"]
+    """``memory``: one batch, that lay there from the start."""
     counter_hz: int
     cores: int
     dma_open: bool
@@ -40,7 +41,7 @@ class BoardFacts:
     emulator: str
     """Version line of the emulator, empty on hardware."""
     boot_seconds: float
-    """Power on to the agent's first answer, by the host's clock."""
+    """Power on to the agent's first answer, by the host's clock; 0 where the host was not waiting for it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,21 @@ class FaultResult:
     recalled_pages: int
 
 
+StepKind = Literal["call", "switch", "clear", "pages", "region"]
+"""What the driver can time: FLEX_MEASURE_* of firmware/abi/flexkit/uapi.h."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Ticks that steps took, ``whole`` and in its parts; 0 for a part that they do not have."""
+
+    whole: int
+    allocate: int = 0
+    secure: int = 0
+    recall: int = 0
+    free: int = 0
+
+
 @dataclass(frozen=True)
 class Stats:
     """The driver's counters: struct flex_ioc_stats and flex_ioc_info. All zero under ``stock``."""
@@ -156,6 +172,13 @@ class BenchBoard(Protocol):
 
     def let_go(self, deadline: Deadline) -> None:
         """The process of ``hold`` ends."""
+
+    def fragment(self, leave_bytes: int, deadline: Deadline) -> int:
+        """As ``hold``, but of what it took it frees every second page again: much memory is free, and hardly two
+        pages of it in a row. Ended by ``let_go``. Returns the bytes it holds."""
+
+    def measure(self, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
+        """The driver makes one kind of step ``count`` times, pages in batches of ``batch``, protection on."""
 
     def stats(self, deadline: Deadline) -> Stats:
         """The driver's counters now."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flexkit.bench import tasks
+from flexkit.bench import probing, tasks
 from flexkit.bench.board import BoardFacts, Flavour, Stats
 from flexkit.bench.oracle import Oracle
 from flexkit.bench.record import one_line
@@ -97,7 +97,7 @@ class Runner:
             for model in generation.models:
                 for prompt in generation.prompts:
                     yield model, prompt, generation.n_predict, generation.context
-        for part in (self.suite.reclaim, self.suite.slowdown):
+        for part in (self.suite.reclaim, *self.suite.slowdown):
             if part:
                 yield part.model, part.prompt, part.n_predict, part.context
 
@@ -161,6 +161,10 @@ class Runner:
             order.shuffle(groups)
             for group in groups:
                 yield from group
+            if flavour == "flex":
+                probes = [probing.probe(self.session, self.suite.name, spec, round_) for spec in self.suite.probes]
+                order.shuffle(probes)
+                yield from probes
         if flavour == "flex" and self.suite.reclaim:
             spec = self.suite.reclaim
             question = self._questions[spec.model, spec.prompt, spec.n_predict]
@@ -194,12 +198,11 @@ class Runner:
         return tasks.generation(self.session, self.suite.name, question, variant, round_)
 
     def _beside(self, flavour: Flavour, round_: int, alone: tasks.Alone) -> Iterator[list[Job]]:
-        spec = self.suite.slowdown
-        if not spec:
-            return
-        question = self._questions[spec.model, spec.prompt, spec.n_predict]
-        for variant in _of(spec.variants, flavour):
-            yield [tasks.slowdown(self.session, self.suite.name, spec, question, variant, round_=round_, alone=alone)]
+        name = self.suite.name
+        for spec in self.suite.slowdown:
+            question = self._questions[spec.model, spec.prompt, spec.n_predict]
+            for variant in _of(spec.variants, flavour):
+                yield [tasks.slowdown(self.session, name, spec, question, variant, round_=round_, alone=alone)]
 
 
 def _of(variants: Sequence[Variant], flavour: Flavour) -> list[Variant]:

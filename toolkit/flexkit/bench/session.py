@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, RunRequest, RunResult
+from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, RunRequest, RunResult, Spent, StepKind
 from flexkit.bench.oracle import Expected
 from flexkit.bench.record import Recorder, cell
 from flexkit.bench.suites import ModelSpec, Variant
@@ -162,6 +162,11 @@ class Session:
             self._protect(variant.mode == "normal")
         elif warm not in self._resident and question:
             self.warm_up(question, variant)
+
+    def steps(self, kind: StepKind, count: int, batch: int) -> Spent:
+        """Steps that the driver makes and times; protection goes on for them and lingers."""
+        self._protected = None
+        return self.board.measure(kind, count, batch, self.within(self.limits.program, f"time {count} steps ({kind})"))
 
     def warm_up(self, question: Question, variant: Variant) -> None:
         """An answer that is checked and not measured."""

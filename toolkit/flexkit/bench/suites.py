@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flexkit.bench.board import Flavour, Mode
+from flexkit.bench.probes import ALLOC, MIB, SWITCH, Probe
 from flexkit.errors import BadInput
 
 PageCache = Literal["dropped", "kept"]
@@ -19,7 +20,6 @@ FLAVOUR_OF: dict[Mode, Flavour] = {
     "flexserve": "flex",
 }
 MODES: tuple[Mode, ...] = tuple(FLAVOUR_OF)
-MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Suite:
     rounds: int
     generation: Generation | None = None
     reclaim: Reclaim | None = None
-    slowdown: Slowdown | None = None
+    slowdown: tuple[Slowdown, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -105,17 +106,19 @@ class Suite:
     def models(self) -> tuple[ModelSpec, ...]:
         """Every model that it needs, once."""
         needed: list[ModelSpec] = list(self.generation.models) if self.generation else []
-        needed += [part.model for part in (self.reclaim, self.slowdown) if part is not None]
+        needed += [part.model for part in (self.reclaim, *self.slowdown) if part is not None]
         return tuple(dict.fromkeys(needed))
 
     def _variants(self) -> Iterable[Variant]:
         if self.generation:
             for group in self.generation.groups:
                 yield from group
-        if self.slowdown:
-            yield from self.slowdown.variants
+        for slowdown in self.slowdown:
+            yield from slowdown.variants
         if self.reclaim:
             yield Variant("flexserve", "warm")
+        for probe in self.probes:
+            yield from (Variant(figure.mode) for figure in probe.figures if figure.mode)
 
     def only(self, modes: Sequence[str]) -> Suite:
         """The same suite for these modes; BadInput for one that it does not measure."""
@@ -128,12 +131,11 @@ class Suite:
         if generation:
             groups = tuple(g for g in (_of(group, modes) for group in generation.groups) if g)
             generation = replace(generation, groups=groups) if groups else None
-        slowdown = self.slowdown
-        if slowdown:
-            variants = _of(slowdown.variants, modes)
-            slowdown = replace(slowdown, variants=variants) if variants else None
+        slowdown = tuple(replace(each, variants=_of(each.variants, modes)) for each in self.slowdown)
+        slowdown = tuple(each for each in slowdown if each.variants)
         reclaim = self.reclaim if "flexserve" in modes else None
-        return replace(self, generation=generation, slowdown=slowdown, reclaim=reclaim)
+        probes = tuple(probe for probe in self.probes if any(figure.mode in modes for figure in probe.figures))
+        return replace(self, generation=generation, slowdown=slowdown, reclaim=reclaim, probes=probes)
 
 
 def _of(variants: Iterable[Variant], modes: Sequence[str]) -> tuple[Variant, ...]:
@@ -150,30 +152,41 @@ _GROUPS: tuple[tuple[Variant, ...], ...] = (
 )
 _GENERATION = Generation(models=(DEMO, SYNTH_25M), prompts=(16, 128), groups=_GROUPS, n_predict=8, context=256)
 _RECLAIM = Reclaim(model=SYNTH_100M, prompt=16, size_bytes=64 * MIB, leave_bytes=36 * MIB, n_predict=8, context=256)
-_SLOWDOWN = Slowdown(
-    subject="sysbench cpu",
-    argv=("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=4000", "--time=0", "run"),
-    model=SYNTH_25M,
-    prompt=16,
-    period_seconds=2.0,
-    variants=(
-        Variant("stock", page_cache="kept"),
-        Variant("normal-idle", page_cache="kept"),
-        Variant("normal", page_cache="kept"),
-        Variant("strawman", page_cache="kept"),
-        Variant("flexserve", "warm", page_cache="kept"),
-    ),
-    n_predict=8,
-    context=256,
+
+
+def _slowdown(subject: str, *argv: str) -> Slowdown:
+    return Slowdown(
+        subject=subject,
+        argv=argv,
+        model=SYNTH_25M,
+        prompt=16,
+        period_seconds=2.0,
+        variants=(
+            Variant("stock", page_cache="kept"),
+            Variant("normal-idle", page_cache="kept"),
+            Variant("normal", page_cache="kept"),
+            Variant("strawman", page_cache="kept"),
+            Variant("flexserve", "warm", page_cache="kept"),
+        ),
+        n_predict=8,
+        context=256,
+    )
+
+
+_SYSBENCH_CPU = _slowdown(
+    "sysbench cpu", "sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=4000", "--time=0", "run"
 )
+_PROGRAMS = (_SYSBENCH_CPU,)
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        Suite("quick", "everything once, in a few rounds", 2, _GENERATION, _RECLAIM, _SLOWDOWN),
+        Suite("quick", "everything once, in a few rounds", 2, _GENERATION, _RECLAIM, (_SYSBENCH_CPU,)),
         Suite("ttft", "time to first token and per output token", 7, _GENERATION),
         Suite("reclaim", "memory taken back from a resident model", 7, reclaim=_RECLAIM),
-        Suite("slowdown", "a packaged program beside inference", 5, slowdown=_SLOWDOWN),
+        Suite("slowdown", "packaged programs beside inference", 5, slowdown=_PROGRAMS),
+        Suite("switch", "world switch, donation, recall", 7, probes=SWITCH),
+        Suite("alloc", "latency of secure memory, by size and pressure", 3, probes=ALLOC),
     )
 }
 

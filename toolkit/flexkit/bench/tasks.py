@@ -22,7 +22,7 @@ RECALL_SHARE = 0.75
 """Of the memory that a process takes, the least that has to come out of secure pages for it to be a reclaim: the rest
 may be memory that Linux keeps free and uses first."""
 POLL_SECONDS = 0.2
-_DROP_PAGE_CACHE = ("sh", "-c", "sync; echo 1 > /proc/sys/vm/drop_caches")
+DROP_PAGE_CACHE = ("sh", "-c", "sync; echo 1 > /proc/sys/vm/drop_caches")
 """Page cache only: dropping slabs too would call every shrinker, the one of secure memory included."""
 
 _IDLE = Variant("normal-idle")
@@ -149,7 +149,7 @@ def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> 
     """Page cache goes and other memory is filled up first, so that what the process takes has to come out of secure
     pages."""
     board = session.board
-    _ended_well(board.execute(_DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
+    ended_well(board.execute(DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
     board.hold(spec.leave_bytes, session.within(session.limits.program, "fill memory up"))
     try:
         fault = board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
@@ -187,9 +187,10 @@ def _took_it_all(got: int, wanted: int) -> None:
 
 @dataclass
 class Alone:
-    """Ticks that the program took by itself, by boot and round; None where it failed, which is not tried again."""
+    """Ticks that a program took by itself, by program, boot and round; None where it failed, which is not tried
+    again."""
 
-    ticks: dict[tuple[int, int], int | None] = field(default_factory=dict)
+    ticks: dict[tuple[str, int, int], int | None] = field(default_factory=dict)
 
 
 def slowdown(
@@ -202,12 +203,13 @@ def slowdown(
     where = session.where(question, variant, round=round_, subject=spec.subject)
 
     def action() -> None:
-        if (session.boots, round_) not in alone.ticks:
-            alone.ticks[session.boots, round_] = None
+        once = (spec.subject, session.boots, round_)
+        if once not in alone.ticks:
+            alone.ticks[once] = None
             alone_where = session.where(variant=base, round=round_, subject=f"{spec.subject} alone")
             with session.recorder.attempt("slowdown", alone_cell, cell, **alone_where):
-                alone.ticks[session.boots, round_] = _alone(session, spec, base, alone_cell, round_)
-        divisor = alone.ticks[session.boots, round_]
+                alone.ticks[once] = _alone(session, spec, base, alone_cell, round_)
+        divisor = alone.ticks[once]
         if divisor is None:
             why = f"{spec.subject} alone has failed in this round"
             session.recorder.not_run("slowdown", why, cell, **where)
@@ -225,7 +227,7 @@ def slowdown(
 
 def _alone(session: Session, spec: Slowdown, base: Variant, cell: Key, round_: int) -> int:
     session.prepare(base, None)
-    done = _ended_well(session.board.execute(spec.argv, _program_deadline(session, spec)))
+    done = ended_well(session.board.execute(spec.argv, _program_deadline(session, spec)))
     session.recorder.put(cell, record.SLOWDOWN_ALONE, round_, ms(done.ticks, session.counter_hz))
     return done.ticks
 
@@ -252,7 +254,7 @@ def _beside(session: Session, spec: Slowdown, question: Question, variant: Varia
             board.wait(job, _program_deadline(session, spec))
         raise
     elapsed = session.clock() - start
-    return _ended_well(board.wait(job, _program_deadline(session, spec))), answered / elapsed
+    return ended_well(board.wait(job, _program_deadline(session, spec))), answered / elapsed
 
 
 def _still_running(session: Session, job: int) -> bool:
@@ -263,7 +265,8 @@ def _program_deadline(session: Session, spec: Slowdown) -> Deadline:
     return session.within(session.limits.program, spec.subject)
 
 
-def _ended_well(result: ExecResult) -> ExecResult:
+def ended_well(result: ExecResult) -> ExecResult:
+    """The result of a program that did what it was to do; FlexError with its last line otherwise."""
     if result.status != 0:
         tail = (result.err or result.out).strip().splitlines()[-1:]
         raise FlexError(f"the program ended with status {result.status}{': ' + tail[0] if tail else ''}")

@@ -11,16 +11,17 @@ from pathlib import Path
 import click
 
 from flexkit import boards, build, paths
-from flexkit.bench import lines, reference
+from flexkit.bench import lines, reference, virtual
 from flexkit.bench.assemble import Built, Run, report
 from flexkit.bench.board import Flavour
 from flexkit.bench.record import Recorder
 from flexkit.bench.runner import FLAVOURS, Runner
 from flexkit.bench.session import Session, Setting
 from flexkit.bench.suites import FLAVOUR_OF, MODES, SUITES, Suite, find
+from flexkit.bench.virtual import VirtualRunner
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
-from flexkit.errors import FlexError, Invalid, TimedOut
+from flexkit.errors import BadInput, FlexError, Invalid, TimedOut
 from flexkit.events import Bus, Event, Phase
 from flexkit.link.bench import open_bench_board
 from flexkit.report import store, verdict
@@ -31,7 +32,9 @@ from flexkit.report.schema import Report
 @board_option
 @click.option("--suite", default="quick", show_default=True, metavar="|".join(SUITES), help="What to measure.")
 @click.option("--mode", "modes", multiple=True, type=click.Choice(MODES), help="Only this mode (repeatable).")
-@click.option("--clock", type=click.Choice(["wall"]), default="wall", show_default=True, help="An emulator's clock.")
+@click.option(
+    "--clock", type=click.Choice(["wall", "virtual"]), default="wall", show_default=True, help="An emulator's clock."
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=None, help="Rounds. [default: the suite's]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Order of the runs in each round.")
 @click.option("--threads", type=click.IntRange(1, 64), default=None, help="Of the engine. [default: the board's cores]")
@@ -59,8 +62,11 @@ def bench(
     reports/runs. Every answer is checked against the reference engine. Exit code 1 when a row is not valid.
     """
     chosen = find(suite).only(modes)
+    chosen = virtual.virtual(chosen) if clock == "virtual" else chosen
     chosen = replace(chosen, rounds=rounds) if rounds else chosen
     instance = boards.resolve(board, lab)
+    if clock == "virtual" and not instance.type.emulated:
+        raise BadInput(f"{instance.name} has no virtual clock: it is not emulated")
     listener = bus()
     if not click.get_current_context().find_root().params.get("verbose"):
         listener.subscribers.append(_tell)  # with -v all notes are told anyway
@@ -100,8 +106,9 @@ def _measure(
             bus=bus,
             built={flavour: built.parts for flavour, built in builds.items()},
         )
-        runner = Runner(suite, session, models, reference.oracle(), reference.prompt_of, seed)
-        measured = runner.run()
+        chosen = VirtualRunner if clock == "virtual" else Runner
+        runner = chosen(suite, session, models, reference.oracle(), reference.prompt_of, seed)
+        measured = runner.run_batch(target) if isinstance(runner, VirtualRunner) else runner.run()
     run = Run(suite, seed, threads, started, datetime.now(UTC), tuple(models.values()))
     return report(run, measured, builds, instance, lines.trusted(paths.project())), measured.lost
 
@@ -122,8 +129,8 @@ def _setting(instance: boards.Instance, threads: int, clock: str, builds: Mappin
     return Setting(
         threads=threads,
         clock=clock if emulated else "board",
-        evidence="emulated-wall" if emulated else "silicon",
-        via=None,
+        evidence=f"emulated-{clock}" if emulated else "silicon",
+        via="memory" if clock == "virtual" else None,
         profile="debug" if "debug" in profiles else "release",
     )
 

@@ -28,7 +28,7 @@ from flexkit.errors import BoardLost, Busy, MissingTool
 from flexkit.link.transport import SocketTransport
 
 PROGRAM = "qemu-system-aarch64"
-_DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 _PORT_ATTEMPTS = 3
 _PORT_TAKEN = "Could not set up host forwarding rule"
 _SOCKET_PATH_MAX = 100
@@ -271,7 +271,7 @@ class QemuPower(Power, Reset):
             raise MissingTool(f"{PROGRAM} is not installed", mend="run: flexkit doctor --fix")
         words = command(self.board, self._overlays, self.folder, self.ssh_port, self._extra)
         if not self._stay:
-            words = [*_DIE_WITH_PARENT, *words]
+            words = [*DIE_WITH_PARENT, *words]
         with (self.folder / "stderr").open("wb") as errors:
             self._process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from flexkit import build, proc
@@ -16,23 +18,28 @@ from flexkit.bench.board import (
     RecallResult,
     RunRequest,
     RunResult,
+    Spent,
     Stats,
+    StepKind,
 )
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
-from flexkit.drivers import Session, lock, qemu
-from flexkit.drivers.session import Via, deployment_of, model_name
-from flexkit.errors import BadInput, BoardLost, Busy, MissingTool
+from flexkit.drivers import Session, lock, qemu, virtual
+from flexkit.drivers.session import Via, deployment_of, mismatches, model_name
+from flexkit.errors import BadInput, BoardLost, Busy, FlashError, MissingTool
 from flexkit.events import Bus
 from flexkit.flash import Ledger, deploy_held, make_plan
+from flexkit.flash.ledger import Deployment
 from flexkit.flash.staging import stage
-from flexkit.link.client import InferRequest, Job
+from flexkit.link.batch import Batch
+from flexkit.link.client import Client, Identity, InferRequest, Job
 from flexkit.link.connection import Exchange
+from flexkit.link.protocol import MeasureKind
 
 _OFF_SECONDS = 15.0
 
 
-def open_bench_board(instance: Instance, bus: Bus, deadline: Deadline, via: Via = "ssh") -> BenchBoard:
+def open_bench_board(instance: Instance, bus: Bus, deadline: Deadline, via: Via = "ssh") -> LinkBoard:
     """A board for benchmarks, locked until ``close``; it is off until ``boot``. Raises Busy."""
     if not instance.type.emulated:
         raise BadInput(f"{instance.name} is of type {instance.type.name}, which this flexkit cannot drive yet")
@@ -73,39 +80,13 @@ class LinkBoard(BenchBoard):
         self._session = session
         with self._bus.step(f"boot {self._instance.name}", f"{flavour}, {self._via}"):
             session.connect(deadline)
-        return self._facts(session, deadline)
+        return self._facts(session.identity, session.deployment, session.boot_seconds, deadline)
 
     def put_model(self, path: Path, deadline: Deadline) -> str:
         return self._running.put_model(path, deadline)
 
     def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
-        asked = InferRequest(
-            model=request.model,
-            prompt=request.prompt,
-            tokens=request.n_predict,
-            mode=request.mode,
-            threads=request.threads,
-            context=request.context,
-            ignore_eos=request.ignore_eos,
-            drop_page_cache=request.drop_page_cache,
-        )
-        found = self._running.client.infer(asked, deadline)
-        # Models are not sealed in this build: there is no decryption to report, not even as a zero.
-        exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or ticks}
-        busy = {part: ticks for part, ticks in found.busy.items() if part in exposed}
-        return RunResult(
-            prompt_ids=found.prompt_ids,
-            tokens=tuple(token.id for token in found.tokens),
-            finish=found.finish,
-            submitted=found.submitted,
-            first_token=found.first_token,
-            finished=found.finished,
-            token_ticks=tuple(token.ticks for token in found.tokens),
-            exposed=exposed,
-            busy=busy,
-            switches=found.switches,
-            loaded_pages=found.loaded_pages,
-        )
+        return run_on(self._running.client, request, deadline)
 
     def forget(self, model: str, deadline: Deadline) -> None:
         self._running.client.forget(model, deadline)
@@ -129,6 +110,13 @@ class LinkBoard(BenchBoard):
         if self._holder is not None:
             self._running.client.let_go(self._holder, deadline)
             self._holder = None
+
+    def fragment(self, leave_bytes: int, deadline: Deadline) -> int:
+        self._holder, held = self._running.client.fragment(leave_bytes, deadline)
+        return held
+
+    def measure(self, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
+        return measure_on(self._running.client, kind, count, batch, deadline)
 
     def stats(self, deadline: Deadline) -> Stats:
         found = self._running.client.stats(deadline)
@@ -161,6 +149,32 @@ class LinkBoard(BenchBoard):
     def wait(self, job: int, deadline: Deadline) -> ExecResult:
         return self._wait(self._jobs.pop(job), deadline)
 
+    def work_off(self, batch: Batch, models: Mapping[str, Path], seconds: float) -> BoardFacts:
+        """Boot under the virtual clock with a batch of requests and these models in memory (path on the board, without
+        its first slash -> file), and take the answers in. Raises BoardLost when it does not come to its end."""
+        deadline = Deadline(seconds, f"batch of {self._instance.name}")
+        who = batch.plan(lambda client: client.identify(deadline))
+        self._off()
+        manifest = self._flash("flex", deadline)
+        with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
+            busybox = Path(folder) / "busybox"
+            proc.run(["debugfs", "-R", f"dump /usr/bin/busybox {busybox}", manifest.images["rootfs"].path], deadline)
+            programs = {"busybox": busybox, "flexagent": manifest.outputs["agent"] / "flexagent"}
+            program = virtual.Program(bytes(batch.bytes), programs, models, manifest.parts["rootfs"])
+            firmware = qemu.media_folder(self._instance.name, "flex") / "pflash.img"
+            console = virtual.run(self._instance.type, firmware, program, deadline)
+        try:
+            batch.take(console)
+        except BoardLost as error:
+            raise BoardLost(f"{self._instance.name}: {error.message}; it said last: {virtual.tail(console)}") from error
+        identity = batch.answer(who, lambda client: client.identify(deadline))
+        deployment = deployment_of(self._instance, "flex")
+        wrong = mismatches(deployment, identity)
+        if wrong:
+            raise FlashError(f"{self._instance.name} does not run what was flashed: {'; '.join(wrong)}")
+        facts = self._facts(identity, deployment, 0.0, deadline)
+        return replace(facts, evidence="emulated-virtual", clock="virtual", via="memory")
+
     def close(self) -> None:
         self._off()
         self._stack.close()
@@ -187,18 +201,18 @@ class LinkBoard(BenchBoard):
             session.power.off(Deadline(_OFF_SECONDS, "power off"))
             session.power.discard()
 
-    def _flash(self, flavour: Flavour, deadline: Deadline) -> None:
+    def _flash(self, flavour: Flavour, deadline: Deadline) -> build.Manifest:
         """What these sources build has to be on the board."""
         manifest = build.run(self._instance.type, bus=self._bus, deadline=deadline, flavour=flavour)
         present = Ledger(self._instance.name).current(flavour)
         if present is None or present.identity != manifest.identity:
             plan = make_plan(self._instance.type, manifest.identity, flavour, manifest.images, manifest.missing)
             deploy_held(self._instance, plan, manifest.parts, manifest.profile, self._bus, deadline)
+        return manifest
 
-    def _facts(self, session: Session, deadline: Deadline) -> BoardFacts:
-        identity = session.identity
+    def _facts(self, identity: Identity, deployment: Deployment, boot_seconds: float, deadline: Deadline) -> BoardFacts:
         reported = {"monitor": identity.monitor, "payload": identity.payload, "agent": identity.agent}
-        kernel = session.deployment.parts.get("kernel", "")
+        kernel = deployment.parts.get("kernel", "")
         reported |= {"rootfs": identity.rootfs, "kernel": kernel if kernel in identity.uname else ""}
         return BoardFacts(
             name=self._instance.name,
@@ -210,11 +224,48 @@ class LinkBoard(BenchBoard):
             cores=identity.cores,
             dma_open=bool(self._instance.type.open_masters),
             identities={part: value for part, value in reported.items() if value},
-            debug=identity.debug or session.deployment.profile == "debug",
+            debug=identity.debug or deployment.profile == "debug",
             kernel=identity.uname,
             emulator=_emulator_version(deadline),
-            boot_seconds=session.boot_seconds,
+            boot_seconds=boot_seconds,
         )
+
+
+def run_on(client: Client, request: RunRequest, deadline: Deadline) -> RunResult:
+    """One prompt, as the agent of this client runs it."""
+    asked = InferRequest(
+        model=request.model,
+        prompt=request.prompt,
+        tokens=request.n_predict,
+        mode=request.mode,
+        threads=request.threads,
+        context=request.context,
+        ignore_eos=request.ignore_eos,
+        drop_page_cache=request.drop_page_cache,
+    )
+    found = client.infer(asked, deadline)
+    # Models are not sealed in this build: there is no decryption to report, not even as a zero.
+    exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or ticks}
+    busy = {part: ticks for part, ticks in found.busy.items() if part in exposed}
+    return RunResult(
+        prompt_ids=found.prompt_ids,
+        tokens=tuple(token.id for token in found.tokens),
+        finish=found.finish,
+        submitted=found.submitted,
+        first_token=found.first_token,
+        finished=found.finished,
+        token_ticks=tuple(token.ticks for token in found.tokens),
+        exposed=exposed,
+        busy=busy,
+        switches=found.switches,
+        loaded_pages=found.loaded_pages,
+    )
+
+
+def measure_on(client: Client, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
+    """Steps that the driver makes and times, as the agent of this client has it."""
+    found = client.measure(MeasureKind[kind.upper()], count, batch, deadline)
+    return Spent(found.whole, found.allocate, found.secure, found.recall, found.free)
 
 
 def _emulator_version(deadline: Deadline) -> str:

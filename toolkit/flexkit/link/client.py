@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, Busy, FlexError, MissingTool, TimedOut
-from flexkit.link.connection import Connection, Exchange
-from flexkit.link.protocol import Field, InferFlag, InferMode, Message, Msg, Part, Tag
+from flexkit.link.connection import Exchange
+from flexkit.link.protocol import Field, InferFlag, InferMode, MeasureKind, Message, Msg, Part, Tag
 
 _CHUNK = 16384
 _CHUNKS_AHEAD = 4
@@ -152,6 +153,20 @@ class Stats:
     info: Mapping[str, int] = field(default_factory=dict)
 
 
+MEASURED_PARTS = ("whole", "allocate", "secure", "recall", "free")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """struct flex_ioc_measure: ticks of the board's counter in each part, 0 for one that the kind does not have."""
+
+    whole: int
+    allocate: int
+    secure: int
+    recall: int
+    free: int
+
+
 def _raise(message: Message, what: str) -> None:
     number = message.number(Tag.ERRNO)
     text = f"{what}: {message.text(Tag.TEXT)}"
@@ -206,10 +221,23 @@ class Job:
         return self.result
 
 
+class Requests(Protocol):
+    """What carries requests: a connection, or a batch (batch.py)."""
+
+    def request(self, kind: Msg, fields: list[Field], what: str) -> Exchange:
+        """Send a request; its answers come from the exchange."""
+
+    def cancel(self, exchange: Exchange) -> None:
+        """End a request that is under way."""
+
+    def close(self) -> None:
+        """No requests any more."""
+
+
 class Client:
     """Typed operations over a connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Requests) -> None:
         self.connection = connection
 
     def _call(self, kind: Msg, fields: list[Field], what: str, deadline: Deadline) -> Message:
@@ -406,7 +434,14 @@ class Client:
 
     def hold(self, leave: int, deadline: Deadline) -> tuple[Exchange, int]:
         """A process takes memory until only ``leave`` bytes are free and keeps it until ``let_go``."""
-        exchange = self.connection.request(Msg.HOLD, [(Tag.LEAVE, leave)], "hold memory")
+        return self._held(Msg.HOLD, leave, deadline)
+
+    def fragment(self, leave: int, deadline: Deadline) -> tuple[Exchange, int]:
+        """As ``hold``, and then every second page is free again."""
+        return self._held(Msg.FRAGMENT, leave, deadline)
+
+    def _held(self, kind: Msg, leave: int, deadline: Deadline) -> tuple[Exchange, int]:
+        exchange = self.connection.request(kind, [(Tag.LEAVE, leave)], f"{kind.name.lower()} memory")
         message = exchange.next(deadline)
         if message.kind != Msg.HELD:
             _raise(message, exchange.what)
@@ -422,6 +457,14 @@ class Client:
         """A process maps and touches ``size`` bytes, then ends."""
         message = self._call(Msg.FAULT, [(Tag.SIZE, size)], "fault in memory", deadline)
         return Faulted(message.number(Tag.SIZE), message.number(Tag.TICKS), message.number(Tag.PAGES))
+
+    def measure(self, kind: MeasureKind, count: int, batch: int, deadline: Deadline) -> Measured:
+        """Have the driver time one kind of step ``count`` times, in batches of ``batch`` pages where it has pages."""
+        fields: list[Field] = [(Tag.KIND, kind), (Tag.PAGES, count), (Tag.BATCH, batch)]
+        spent = self._call(Msg.MEASURE, fields, f"measure {kind.name.lower()}", deadline).numbers(Tag.SPENT)
+        if len(spent) != len(MEASURED_PARTS):
+            raise AgentError(f"measure: {len(spent)} times came back, not {len(MEASURED_PARTS)}", errno.EIO)
+        return Measured(*spent)
 
     def drill(self, kind: int, deadline: Deadline) -> None:
         """Rehearse a failure of the secure world (FLEX_DRILL_*)."""

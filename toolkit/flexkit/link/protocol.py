@@ -30,6 +30,8 @@ class Msg(IntEnum):
     FAULT = 13
     DRILL = 14
     PANIC = 15
+    MEASURE = 32
+    FRAGMENT = 33
     RESULT = 64
     ERROR = 65
     OUTPUT = 66
@@ -91,6 +93,8 @@ class Tag(IntEnum):
     PROMPT_IDS = 49
     PREFILL_TICKS = 50
     DECODE_TICKS = 51
+    BATCH = 64
+    SPENT = 65
 
 
 class Part(IntEnum):
@@ -110,6 +114,16 @@ class InferMode(IntEnum):
     NORMAL = 2
     NORMAL_IDLE = 3
     STOCK = 4
+
+
+class MeasureKind(IntEnum):
+    """FLEX_MEASURE_* of firmware/abi/flexkit/uapi.h: what the driver can time."""
+
+    CALL = 0
+    SWITCH = 1
+    CLEAR = 2
+    PAGES = 3
+    REGION = 4
 
 
 class InferFlag(IntFlag):

@@ -1,0 +1,63 @@
+"""Steps that the driver times: what their rows say, and that nothing is measured under the wrong pressure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fake_bench import FakeBoard
+from fake_run import bench
+
+from flexkit.bench.board import Spent
+from flexkit.bench.probes import ALLOC, MIB, PAGE, SWITCH, Figure, Probe
+from flexkit.bench.suites import find
+from flexkit.bench.virtual import virtual
+from flexkit.errors import BadInput
+
+
+def test_a_figure_is_per_step_per_batch_or_of_all() -> None:
+    probe = Probe("pages", 1024, (), batch=512)
+    spent = Spent(0, secure=2_048_000)
+    per_step = probe.value(Figure("switch.donate", "ns", "secure", "step"), spent, 1_000_000_000)
+    per_batch = probe.value(Figure("switch.donate.batch", "ns", "secure", "batch"), spent, 1_000_000_000)
+    all_of_it = probe.value(Figure("alloc.latency", "ms", "secure", "all"), spent, 1_000_000_000)
+    assert (per_step, per_batch, all_of_it) == (2000.0, 1_024_000.0, pytest.approx(2.048))
+
+
+@pytest.mark.parametrize("suite", ["switch", "alloc"])
+def test_a_suite_of_probes_is_measured_and_valid(tmp_path: Path, suite: str) -> None:
+    made = bench(tmp_path, suite=suite, rounds=2)
+    measured = made.measure()
+    assert measured.rows
+    assert all(row.result.valid and len(row.result.present) == 2 for row in measured.rows)
+    assert [line for line in made.board.log if line.startswith("boot")] == ["boot flex"]
+
+
+def test_memory_is_let_go_when_a_probe_fails(tmp_path: Path) -> None:
+    board = FakeBoard(refuse_steps=True)
+    measured = bench(tmp_path, board, suite="alloc", rounds=1).measure()
+    assert board.held == 0
+    assert all(not row.result.valid and row.result.values == () for row in measured.rows)
+
+
+def test_allocators_are_compared_at_the_same_sizes_and_pressures() -> None:
+    asked = {(figure.subject, probe.size_bytes, probe.pressure) for probe in ALLOC for figure in probe.figures}
+    for size in (16, 64, 192):
+        for pressure in ("idle", "pagecache", "anon", "fragmented"):
+            for subject in ("cma", "static", "flexmem"):
+                assert (subject, size * MIB, pressure) in asked
+
+
+def test_donation_is_measured_in_batches_of_512() -> None:
+    sizes = {probe.size_bytes for probe in SWITCH if probe.kind == "pages"}
+    assert 512 * PAGE in sizes
+
+
+def test_only_what_exists_under_the_virtual_clock_is_measured_there() -> None:
+    assert virtual(find("switch")).probes == SWITCH
+    assert {probe.pressure for probe in virtual(find("alloc")).probes} == {"idle"}
+    ttft = virtual(find("ttft")).generation
+    assert ttft is not None
+    assert {group[0].mode for group in ttft.groups} == {"normal-idle", "normal", "flexserve"}
+    with pytest.raises(BadInput, match="virtual clock"):
+        virtual(find("slowdown"))

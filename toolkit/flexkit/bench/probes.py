@@ -1,0 +1,101 @@
+"""Single steps that the driver times: world switches, donation and recall, allocation. What is measured, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flexkit.bench.board import Mode, Spent, StepKind
+
+PAGE = 4096
+MIB = 1 << 20
+Pressure = Literal["idle", "pagecache", "anon", "fragmented"]
+Per = Literal["step", "batch", "all"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row's value out of what was timed: ``part`` of struct Spent, for each step, each batch, or all of it."""
+
+    metric: str
+    unit: Literal["ns", "ms"]
+    part: Literal["whole", "allocate", "secure", "recall", "free"]
+    per: Per
+    subject: str | None = None
+    mode: Mode | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Steps of one kind. ``size_bytes`` of its rows: a batch, or everything that was taken."""
+
+    kind: StepKind
+    count: int
+    figures: tuple[Figure, ...]
+    batch: int = 1
+    size_bytes: int | None = None
+    pressure: Pressure | None = None
+
+    def value(self, figure: Figure, spent: Spent, counter_hz: int) -> float:
+        """The figure, in its unit."""
+        ticks: int = getattr(spent, figure.part)
+        steps = {"step": self.count, "batch": -(-self.count // self.batch), "all": 1}[figure.per]
+        return ticks * {"ns": 1e9, "ms": 1e3}[figure.unit] / counter_hz / steps
+
+
+def _pages(batch: int, batches: int) -> Probe:
+    figures = (
+        Figure("switch.donate", "ns", "secure", "step", mode="flexserve"),
+        Figure("switch.donate.batch", "ns", "secure", "batch", mode="flexserve"),
+        Figure("switch.recall", "ns", "recall", "step", mode="flexserve"),
+        Figure("switch.recall.batch", "ns", "recall", "batch", mode="flexserve"),
+    )
+    return Probe("pages", batch * batches, figures, batch, batch * PAGE)
+
+
+def _region(size: int) -> Probe:
+    figures = (
+        Figure("switch.secure", "ns", "secure", "all", mode="strawman"),
+        Figure("switch.release", "ns", "recall", "step", mode="strawman"),
+    )
+    return Probe("region", size // PAGE, figures, size_bytes=size)
+
+
+SWITCH: tuple[Probe, ...] = (
+    Probe("call", 4096, (Figure("switch.smc", "ns", "whole", "step"),)),
+    Probe("switch", 1024, (Figure("switch.world", "ns", "whole", "step", mode="flexserve"),)),
+    Probe("clear", 4096, (Figure("switch.clear", "ns", "whole", "step"),), batch=512, size_bytes=PAGE),
+    _pages(1, 256),
+    _pages(64, 16),
+    _pages(512, 8),
+    _region(32 * MIB),
+)
+"""World switch, donation and recall by batch, a strawman's region; beside them a null call and a cleared page."""
+
+
+def _flexmem(size: int, pressure: Pressure) -> Probe:
+    figure = Figure("alloc.latency", "ms", "whole", "all", "flexmem", "flexserve")
+    return Probe("pages", size // PAGE, (figure,), 512, size, pressure)
+
+
+def _cma(size: int, pressure: Pressure) -> Probe:
+    figures = (
+        Figure("alloc.latency", "ms", "whole", "all", "cma", "strawman"),
+        Figure("alloc.latency", "ms", "secure", "all", "static", "strawman"),
+    )
+    return Probe("region", size // PAGE, figures, size_bytes=size, pressure=pressure)
+
+
+def _alloc() -> tuple[Probe, ...]:
+    """The board bounds what can be asked for: its CMA area (256 MB on qemu-virt, 64 of them left for others) and, where
+    memory is full or fragmented, what is free besides. A static region is there from the start: its latency is that of
+    securing it."""
+    pressures: tuple[Pressure, ...] = ("idle", "pagecache", "anon", "fragmented")
+    probes = [_flexmem(size * MIB, pressure) for pressure in pressures for size in (16, 64, 192, 512)]
+    probes += [_flexmem(1024 * MIB, pressure) for pressure in pressures[:3]]
+    probes += [_cma(size * MIB, pressure) for pressure in pressures for size in (16, 64, 192)]
+    return tuple(probes)
+
+
+ALLOC: tuple[Probe, ...] = _alloc()
+"""Latency until memory of a size is secure, by allocator and memory pressure."""

@@ -98,6 +98,18 @@ def test_a_closure_has_names_versions_and_hashes(monkeypatch: pytest.MonkeyPatch
     assert [(each.name, each.version, each.sha256) for each in found] == [("zlib1g", "1:1.3", "a" * 64)]
 
 
+def test_a_closure_names_what_has_been_fetched_already(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """apt-get prints no address of an archive that lies in its cache, so it is shown an empty one."""
+    apt_of = Apt(tmp_path, ("trixie",))
+    apt_of.archives.mkdir(parents=True)
+    (apt_of.archives / "zlib1g_1_arm64.deb").touch()
+    played = play(monkeypatch, install="")
+    apt_of.closure(["zlib1g"], soon())
+    (words,) = played.commands
+    shown = [Path(word.partition("=")[2]) for word in words if word.startswith("Dir::Cache::Archives=")]
+    assert [list(folder.glob("*.deb")) for folder in shown] == [[]]
+
+
 def test_a_package_without_a_hash_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     play(monkeypatch, install=f"'{MIRROR}pool/z/zlib1g.deb' zlib1g_1_arm64.deb 85028 MD5Sum:{'a' * 32}")
     with pytest.raises(BuildError, match="without its SHA-256"):

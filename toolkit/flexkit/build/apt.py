@@ -126,7 +126,11 @@ class Apt:
 
     def closure(self, packages: Sequence[str], deadline: Deadline) -> list[Package]:
         """What has to be unpacked so that ``packages`` run on an empty system."""
-        text = self._get(["-qq", "install", "--print-uris", *packages], deadline)
+        # With an empty cache for archives: of those that have been fetched apt-get prints no address.
+        nothing = self.root / "cache/nothing"
+        (nothing / "partial").mkdir(parents=True, exist_ok=True)
+        options = ["-o", f"Dir::Cache::Archives={nothing}"]
+        text = self._get(["-qq", *options, "install", "--print-uris", *packages], deadline)
         found = []
         for line in text.splitlines():
             match = _URI_LINE.match(line)

@@ -7,6 +7,7 @@ give the same bytes on any machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import stat
@@ -58,7 +59,8 @@ _LINKS = {
 
 def packages(root: Path, bus: Bus, deadline: Deadline) -> list[Package]:
     """The packages of the root file system with their hashes, fetched if they are not below ``root`` yet."""
-    record = root / "sources/rootfs.json"
+    wanted = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]  # trees that want others share this cache
+    record = root / f"sources/rootfs-{wanted}.json"
     apt = Apt(root / "apt", SUITES)
     with locked(root / "locks/apt", deadline, "apt lists"):
         if record.is_file():

@@ -1,0 +1,1 @@
+"""Ways to real media, each with a packaged tool underneath. None believes what its tool says of itself."""

@@ -1,0 +1,207 @@
+"""A medium that U-Boot reaches, over its serial console: chunks come by TFTP, or by YMODEM where there is no network;
+the board computes the CRC of what it received, writes, reads back, and computes the CRC of that."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexkit.boards.schema import UBoot
+from flexkit.deadline import Deadline
+from flexkit.errors import BoardLost, FlashError, TimedOut
+from flexkit.flash.plan import Write
+from flexkit.flash.protocol import NeedsHands, Trouble
+from flexkit.flash.ways import ymodem
+from flexkit.flash.ways.prompt import Prompt
+from flexkit.flash.ways.storage import Storage
+from flexkit.flash.ways.tool import Limits, ToolMedium
+from flexkit.link.transport import Transport
+
+_CRC = re.compile(r"==> ([0-9a-f]{8})\b")
+_WORDS = re.compile(r"^([0-9a-f]{8,16}): ((?:[0-9a-f]{8} ?){1,4})", re.MULTILINE)
+_MARGIN = 1 << 16
+
+OpenConsole = Callable[[Deadline], Transport]
+Start = Callable[[Deadline], None]
+
+
+@dataclass(frozen=True)
+class Network:
+    """``folder``: what the TFTP server gives out; ``server``: its address as the board sees it, empty where DHCP says
+    it; ``static``: the board's own address, empty for DHCP."""
+
+    folder: Path
+    server: str = ""
+    static: str = ""
+
+
+class UBootMedium(ToolMedium):
+    """``start`` resets or switches on the board, so that U-Boot comes up; None: somebody has to."""
+
+    program = "U-Boot"
+    proof = "read back by the board, CRC-32"
+
+    def __init__(
+        self,
+        name: str,
+        size: int,
+        uboot: UBoot,
+        device: str,
+        chunk: int,
+        console: OpenConsole,
+        network: Network | None,
+        limits: Limits,
+        start: Start | None = None,
+        hands: str = "",
+    ) -> None:
+        super().__init__(name, size, limits, hands or "switch the board off and on", start)
+        self._uboot = uboot
+        self._storage = Storage(device, uboot.buffer, chunk + _MARGIN)
+        self._open_console = console
+        self._network = network
+        self._prompt: Prompt | None = None
+        self._sent: Path | None = None
+
+    def open(self, deadline: Deadline) -> None:
+        """To the prompt, from wherever the board is: it is asked first, and started only if it does not answer."""
+        if self._prompt is None:
+            self._connect(deadline)
+        try:
+            self._ask().catch(deadline.within(self._limits.enumerate, "U-Boot's prompt"))
+        except (Trouble, TimedOut) as silent:
+            deadline.check()
+            self._disconnect()
+            raise NeedsHands(f"{self.name}: U-Boot's prompt does not come", mend=self._hands) from silent
+        self._prepare(deadline)
+
+    def close(self) -> None:
+        self._disconnect()
+        if self._sent is not None:
+            self._sent.unlink(missing_ok=True)
+            self._sent = None
+        super().close()
+
+    def go_on(self, deadline: Deadline) -> None:
+        """Let the board boot from what was written."""
+        self._ask().start(self._uboot.boot, deadline)
+
+    def write(self, offset: int, data: bytes, deadline: Deadline) -> None:
+        """What arrived in memory is checked before it is written."""
+        self._send(data, deadline)
+        crc = self._crc(self._storage.buffer, len(data), deadline)
+        if crc != zlib.crc32(data):
+            raise Trouble(f"{self.name}: a chunk arrived damaged (CRC {crc:08x} instead of {zlib.crc32(data):08x})")
+        self._run(self._storage.write(offset, len(data)), deadline, moved=len(data))
+
+    def look(self, offset: int, count: int, deadline: Deadline) -> bytes:
+        self._run(self._storage.read(offset, count), deadline, moved=count)
+        return self._crc(self._storage.scratch, count, deadline).to_bytes(4, "big")
+
+    def evidence(self, data: bytes) -> bytes:
+        return zlib.crc32(data).to_bytes(4, "big")
+
+    def read(self, offset: int, count: int, deadline: Deadline) -> bytes:
+        """As a dump over the console: for a backup, slow, and right or refused."""
+        self._run(self._storage.read(offset, count), deadline, moved=count)
+        said = self._run(f"md.l {self._storage.scratch:x} {count // 4:x}", deadline, moved=5 * count)
+        data = b"".join(
+            int(word, 16).to_bytes(4, "little") for line in _WORDS.findall(said) for word in line[1].split()
+        )
+        if zlib.crc32(data) != self._crc(self._storage.scratch, count, deadline):
+            raise Trouble(f"{self.name}: a dump arrived damaged")
+        return data
+
+    def settle(self, deadline: Deadline) -> None:
+        """U-Boot writes through, and forgets its own block cache when the device is chosen anew."""
+        self._run(self._storage.select(), deadline)
+
+    def describe(self, write: Write) -> Sequence[str]:
+        command = self._storage.write(write.offset, write.size + -write.size % self.block)
+        fetch = f"tftpboot {self._storage.buffer:x}" if self._network else f"loady {self._storage.buffer:x}"
+        name = write.path.name if write.path else "zeros"
+        return [f"=> {fetch} {name}; {self._storage.select()}; {command}"]
+
+    def _connect(self, deadline: Deadline) -> None:
+        try:
+            self._prompt = Prompt(self._open_console(deadline), self._uboot)
+        except BoardLost as error:
+            raise NeedsHands(f"{self.name}: {error.message}", mend=error.mend or self._hands) from error
+
+    def _disconnect(self) -> None:
+        if self._prompt is not None:
+            self._prompt.close()
+            self._prompt = None
+
+    def _reset(self, deadline: Deadline) -> None:
+        """By U-Boot itself, where it still listens."""
+        self._ask().start("reset", deadline.within(self._limits.call, "reset"))
+        self._ask().cooked()
+
+    def recover(self, deadline: Deadline) -> None:
+        with suppress(Trouble, NeedsHands):
+            self.open(deadline)
+            return
+        self._disconnect()
+        super().recover(deadline)
+
+    def _prepare(self, deadline: Deadline) -> None:
+        """Choose the device, and get the network up."""
+        self._run(self._first(), deadline)
+        network = self._network
+        if network is None:
+            return
+        if network.static:
+            self._run(f"setenv ipaddr {network.static}", deadline)
+        else:
+            self._run("setenv autoload no; dhcp", deadline)
+        if network.server:
+            self._run(f"setenv serverip {network.server}", deadline)
+
+    def _first(self) -> str:
+        """virtio has to be looked for once."""
+        select = self._storage.select()
+        return f"virtio scan; {select}" if select.startswith("virtio") else select
+
+    def _send(self, data: bytes, deadline: Deadline) -> None:
+        if self._network is None:
+            self._send_ymodem(data, deadline)
+            return
+        name = f"flexkit-{self.name}.bin"
+        self._sent = self._network.folder / name
+        try:
+            self._sent.write_bytes(data)
+        except OSError as error:
+            raise FlashError(f"{self._sent}: {error.strerror}", mend="see to the TFTP server's folder") from error
+        self._run(f"tftpboot {self._storage.buffer:x} {name}", deadline, moved=len(data))
+
+    def _send_ymodem(self, data: bytes, deadline: Deadline) -> None:
+        prompt = self._ask()
+        limit = deadline.within(self._limits.seconds(len(data)), "YMODEM")
+        prompt.start(f"loady {self._storage.buffer:x}", limit)
+        try:
+            ymodem.send("chunk", data, prompt.write, prompt.take, limit)
+        except (ymodem.NotTaken, TimedOut) as error:
+            deadline.check()
+            raise Trouble(f"{self.name}: YMODEM: {error}") from error
+        finally:
+            prompt.cooked()
+        prompt.catch(limit)
+
+    def _crc(self, address: int, count: int, deadline: Deadline) -> int:
+        found = _CRC.search(self._run(f"crc32 {address:x} {count:x}", deadline, moved=count))
+        if found is None:
+            raise Trouble(f"{self.name}: U-Boot does not say the CRC")
+        return int(found.group(1), 16)
+
+    def _run(self, command: str, deadline: Deadline, moved: int = 0) -> str:
+        deadline.check()
+        return self._ask().run(command, deadline.within(self._limits.seconds(moved), command))
+
+    def _ask(self) -> Prompt:
+        if self._prompt is None:
+            raise Trouble(f"{self.name}: there is no console")
+        return self._prompt

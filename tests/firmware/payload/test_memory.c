@@ -95,6 +95,26 @@ static void pin_finds_another_page_and_breaks_the_old_mapping(void)
 	srv_unpin(0, 1);
 }
 
+static void pin_follows_a_page_that_was_moved(void)
+{
+	uint64_t hole;
+
+	open_slots();
+	fake_page(7)[0] = 1;
+	EQUAL(fake_give(7, 0), FLEX_TOS_DONE);
+	EQUAL(srv_pin(0, 1, &hole), FLEX_OK);
+	EQUAL(fake_move(1, 7, 8), FLEX_E_PINNED);
+	srv_unpin(0, 1);
+	EQUAL(fake_move(1, 7, 8), FLEX_OK);
+	CHECK(fake_is_nw(7) && !fake_is_nw(8));
+	EQUAL(fake_page(7)[0], 0);
+	EQUAL(srv_pin(0, 1, &hole), FLEX_OK);
+	EQUAL(*(uint8_t *)rt_slot_address(0), 1);
+	fake_page(8)[0] = 2; /* it is this page that the window shows */
+	EQUAL(*(uint8_t *)rt_slot_address(0), 2);
+	srv_unpin(0, 1);
+}
+
 static void same_page_with_another_generation_is_mapped_again(void)
 {
 	uint64_t hole;
@@ -220,6 +240,7 @@ int main(void)
 		TEST(hole_ends_a_pin_with_nothing_pinned),
 		TEST(quota_counts_pages_not_pins),
 		TEST(pin_finds_another_page_and_breaks_the_old_mapping),
+		TEST(pin_follows_a_page_that_was_moved),
 		TEST(same_page_with_another_generation_is_mapped_again),
 		TEST(drop_wipes_and_gives_back),
 		TEST(unpin_without_pin_is_a_panic),

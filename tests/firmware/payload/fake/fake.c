@@ -68,6 +68,11 @@ static void op_publish(void)
 {
 }
 
+static void op_copy(uint64_t to, uint64_t from)
+{
+	memcpy(fake_page(index_of(to)), fake_page(index_of(from)), FLEX_PAGE_SIZE);
+}
+
 static void op_scrub(uint64_t page)
 {
 	uint64_t *words = (uint64_t *)fake_page(index_of(page));
@@ -107,6 +112,7 @@ static const struct flex_ops machine = {
 	.invalidate = op_invalidate,
 	.publish = op_publish,
 	.scrub = op_scrub,
+	.copy = op_copy,
 	.interrupt_pending = op_interrupt_pending,
 	.ticks = op_ticks,
 	.protect = op_protect,
@@ -294,6 +300,16 @@ static int64_t nw_batch(unsigned int core, uint32_t fid, uint64_t index)
 int64_t fake_donate(unsigned int core, uint64_t index)
 {
 	return nw_batch(core, FLEX_MON_DONATE, index);
+}
+
+int64_t fake_move(unsigned int core, uint64_t from, uint64_t to)
+{
+	struct flex_call call = { .fid = FLEX_MON_MOVE, .caller = FLEX_CALLER_NW, .core = core, .arg = { core, 0, 1 } };
+
+	mailboxes[core].page[0] = fake_address(from);
+	mailboxes[core].page[FLEX_MOVE_ENTRIES] = fake_address(to);
+	EQUAL(flex_dispatch(&monitor, &call), FLEX_OK);
+	return mailboxes[core].result[0];
 }
 
 int64_t fake_recall(unsigned int core, uint64_t index)

@@ -56,6 +56,7 @@ extern unsigned int fake_slow_scrub;
 /* Calls of the NW on `core`: a monitor call on one page, by mailbox `core`. */
 int64_t fake_donate(unsigned int core, uint64_t index);
 int64_t fake_recall(unsigned int core, uint64_t index);
+int64_t fake_move(unsigned int core, uint64_t from, uint64_t to);
 
 /* FLEX_MON_REGION_SECURE and _RELEASE, to their end. */
 int64_t fake_secure(uint64_t base, uint64_t size);

@@ -46,8 +46,9 @@ BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
 
 BL2_SOURCES		+=	$(FLEX_MONITOR_DIR)/glue/flex_fdt.c
 
-# BL31 links no library that could hold the out-of-line ones.
+# BL31 links no library that could hold the out-of-line ones. Atomics are asserted at boot, and stays in EL3 are counted.
 TF_CFLAGS		+=	-mno-outline-atomics
+BL31_CFLAGS		+=	-O2 -march=armv8-a+lse
 
 BL31_CPPFLAGS		+=	-DFLEX_BUILD_ID_HEX='"$(FLEX_BUILD_ID_HEX)"'
 ifeq ($(FLEX_DEBUG),1)

@@ -144,8 +144,6 @@ int flex_identity_parse(const char *hex, struct flex_identity *id);
 void flex_count(struct flex_monitor *m, unsigned int stat, uint64_t by);
 
 /* page.c */
-bool flex_address_ok(const struct flex_monitor *m, uint64_t page);
-uint32_t flex_page_index(const struct flex_monitor *m, uint64_t page);
 uint32_t flex_page_state(const struct flex_monitor *m, uint32_t index);
 bool flex_page_hidden(const struct flex_monitor *m, uint64_t page);
 int flex_page_take(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
@@ -177,6 +175,18 @@ int flex_page_seize(struct flex_monitor *m, enum flex_verb verb, uint64_t page);
 void flex_page_unseize(struct flex_monitor *m, enum flex_verb verb, uint64_t page);
 int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named);
 void flex_page_open(struct flex_monitor *m, uint64_t page);
+
+/* Is this the address of a whole page of DRAM? */
+static inline bool flex_address_ok(const struct flex_monitor *m, uint64_t page)
+{
+	return ((page & (FLEX_PAGE_SIZE - 1U)) == 0U) && ((page - m->layout.dram_base) < m->layout.dram_size);
+}
+
+/* The number of a page from the start of DRAM; `page` has passed flex_address_ok(). */
+static inline uint32_t flex_page_index(const struct flex_monitor *m, uint64_t page)
+{
+	return (uint32_t)((page - m->layout.dram_base) >> FLEX_PAGE_SHIFT);
+}
 
 static inline uint32_t flex_slot_page(uint64_t word)
 {

@@ -43,19 +43,6 @@ static bool swap64(uint64_t *word, uint64_t *old, uint64_t new)
 	return __atomic_compare_exchange_n(word, old, new, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
-/* Is this the address of a whole page of DRAM? */
-bool flex_address_ok(const struct flex_monitor *m, uint64_t page)
-{
-	return ((page & (FLEX_PAGE_SIZE - 1U)) == 0U) && (page >= m->layout.dram_base) &&
-	       ((page - m->layout.dram_base) < m->layout.dram_size);
-}
-
-/* The number of a page from the start of DRAM; `page` has passed flex_address_ok(). */
-uint32_t flex_page_index(const struct flex_monitor *m, uint64_t page)
-{
-	return (uint32_t)((page - m->layout.dram_base) >> FLEX_PAGE_SHIFT);
-}
-
 uint32_t flex_page_state(const struct flex_monitor *m, uint32_t index)
 {
 	return __atomic_load_n(&m->pages[index], __ATOMIC_SEQ_CST) >> FLEX_PAGE_STATE_SHIFT;

@@ -308,6 +308,10 @@ int flex_measure(struct flex_ioc_measure *ask);
 /* dev.c */
 int flex_dev_init(void);
 
+/* latency.c */
+struct dentry;
+void flex_latency_init(struct dentry *folder);
+
 /* stats.c */
 enum flex_count {
 	FLEX_COUNT_DONATED,

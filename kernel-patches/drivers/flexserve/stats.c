@@ -197,4 +197,5 @@ void flex_stats_init(void)
 
 	debugfs_create_file("stats", 0400, folder, NULL, &flex_stats_fops);
 	debugfs_create_file("pages", 0400, folder, NULL, &flex_pages_fops);
+	flex_latency_init(folder);
 }

@@ -46,6 +46,10 @@ int attack_smc(int argc, char **argv, struct seq_buf *out);
 int attack_batch(int argc, char **argv, struct seq_buf *out);
 int attack_list(int argc, char **argv, struct seq_buf *out);
 
+int attack_smcon(int argc, char **argv, struct seq_buf *out);
+int attack_block(int argc, char **argv, struct seq_buf *out);
+int attack_churn(int argc, char **argv, struct seq_buf *out);
+
 int attack_dma(int argc, char **argv, struct seq_buf *out);
 void attack_dma_exit(void);
 

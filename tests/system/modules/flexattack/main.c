@@ -24,7 +24,8 @@ static const struct {
 } commands[] = {
 	{ "access", attack_access }, { "plain", attack_plain }, { "alloc", attack_alloc }, { "free", attack_free },
 	{ "fill", attack_fill },     { "look", attack_look },	{ "smc", attack_smc },	   { "batch", attack_batch },
-	{ "list", attack_list },     { "dma", attack_dma },
+	{ "list", attack_list },     { "smcon", attack_smcon },
+	{ "block", attack_block },   { "churn", attack_churn }, { "dma", attack_dma },
 };
 
 static DEFINE_MUTEX(attack_lock); /* one command at a time; guards what follows */

@@ -93,7 +93,8 @@ class FakeConsole(Transport):
         self._sink(data)
 
     def _say(self, text: str) -> None:
-        self._sink(bytes(self._harmed(text.encode())))
+        if heard := self._harmed(text.encode()):
+            self._sink(heard)
 
     def _harmed(self, data: bytes) -> bytes:
         out = bytearray()

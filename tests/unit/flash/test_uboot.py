@@ -41,7 +41,7 @@ def image(tmp_path: Path, count: int = 2 * CHUNK + 100) -> Write:
 class Bench:
     """A board at the end of a serial line. ``line`` changes what the next connection finds."""
 
-    def __init__(self, folder: Path, *, network: bool = True, noise: float = 0.0, deaf: int = 0) -> None:
+    def __init__(self, folder: Path, *, network: bool = True, noise: float = 0.0, deaf: int = 0, seed: int = 0) -> None:
         folder.mkdir()
         tftp = folder / "tftp"
         tftp.mkdir()
@@ -49,6 +49,7 @@ class Bench:
         self.consoles: list[FakeConsole] = []
         self.noise, self.deaf, self.silent = noise, deaf, False
         self.started = 0
+        self.seed = seed
         self.medium = UBootMedium(
             "disk",
             1 << 30,
@@ -63,7 +64,7 @@ class Bench:
         )
 
     def _console(self, deadline: Deadline) -> FakeConsole:
-        made = FakeConsole(self.commands, seed=len(self.consoles), noise=self.noise, deaf=self.deaf)
+        made = FakeConsole(self.commands, seed=100 * self.seed + len(self.consoles), noise=self.noise, deaf=self.deaf)
         made.silent = self.silent
         self.consoles.append(made)
         return made
@@ -113,7 +114,8 @@ def test_f12_a_garbled_command_is_never_sent_off(tmp_path: Path, monkeypatch: py
     for _ in range(60):
         naive.write(b"virtio write 40000 800 8\n")
     assert set(naive.ran) != {"virtio write 40000 800 8"}, "so commands do arrive garbled"
-    bench = Bench(tmp_path / "board", noise=noise)
+    bench = Bench(tmp_path / "board", noise=noise, seed=seed)
+    bench.medium._limits = Limits(call=2.0, enumerate=5.0)
     write = image(tmp_path)
     bench.medium.open(soon())
     write_region(bench.medium, write, CHUNK, soon(), lambda *_: None)

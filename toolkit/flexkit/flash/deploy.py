@@ -22,7 +22,7 @@ from flexkit.drivers.lock import shared_folder
 from flexkit.errors import Busy, FlashError, FlexError
 from flexkit.events import Bus
 from flexkit.flash import ledger as ledgers
-from flexkit.flash.engine import Outcome, steady_read, write_region
+from flexkit.flash.engine import Outcome, open_device, steady_read, write_region
 from flexkit.flash.journal import Journal
 from flexkit.flash.ledger import Deployment, Ledger
 from flexkit.flash.medium import FileMedium
@@ -123,7 +123,7 @@ class _Flash:
             paths.state() / "journal" / f"{self._instance.identity}-{self._plan.flavour}-{medium.name}.json"
         )
         try:
-            target.open(self._deadline)
+            open_device(target, self._deadline)
             for write in writes:
                 self._write(target, medium.chunk, write, journal)
             journal.close()

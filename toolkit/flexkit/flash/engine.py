@@ -70,6 +70,14 @@ class Outcome:
         return said + (f", resumed at {self.resumed_at}" if self.resumed_at else "")
 
 
+def open_device(medium: FlashMedium, deadline: Deadline) -> None:
+    """Have a medium. A passing fault is recovered from once; what needs hands is said at once (FIELD F2)."""
+    try:
+        medium.open(deadline)
+    except Trouble:
+        medium.recover(deadline)
+
+
 def write_region(
     medium: FlashMedium,
     write: Write,

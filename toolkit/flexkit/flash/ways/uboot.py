@@ -24,6 +24,7 @@ from flexkit.link.transport import Transport
 _CRC = re.compile(r"==> ([0-9a-f]{8})\b")
 _WORDS = re.compile(r"^([0-9a-f]{8,16}): ((?:[0-9a-f]{8} ?){1,4})", re.MULTILINE)
 _MARGIN = 1 << 16
+_ATTEMPTS = 3
 
 OpenConsole = Callable[[Deadline], Transport]
 Start = Callable[[Deadline], None]
@@ -68,15 +69,14 @@ class UBootMedium(ToolMedium):
 
     def open(self, deadline: Deadline) -> None:
         """To the prompt, from wherever the board is: it is asked first, and started only if it does not answer."""
-        if self._prompt is None:
-            self._connect(deadline)
-        try:
-            self._ask().catch(deadline.within(self._limits.enumerate, "U-Boot's prompt"))
-        except (Trouble, TimedOut) as silent:
-            deadline.check()
-            self._disconnect()
-            raise NeedsHands(f"{self.name}: U-Boot's prompt does not come", mend=self._hands) from silent
-        self._prepare(deadline)
+        for attempt in range(_ATTEMPTS):
+            self._reach_prompt(deadline)
+            try:
+                self._prepare(deadline)
+                return
+            except Trouble:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
 
     def close(self) -> None:
         self._disconnect()
@@ -124,6 +124,16 @@ class UBootMedium(ToolMedium):
         fetch = f"tftpboot {self._storage.buffer:x}" if self._network else f"loady {self._storage.buffer:x}"
         name = write.path.name if write.path else "zeros"
         return [f"=> {fetch} {name}; {self._storage.select()}; {command}"]
+
+    def _reach_prompt(self, deadline: Deadline) -> None:
+        if self._prompt is None:
+            self._connect(deadline)
+        try:
+            self._ask().catch(deadline.within(self._limits.enumerate, "U-Boot's prompt"))
+        except (Trouble, TimedOut) as silent:
+            deadline.check()
+            self._disconnect()
+            raise NeedsHands(f"{self.name}: U-Boot's prompt does not come", mend=self._hands) from silent
 
     def _connect(self, deadline: Deadline) -> None:
         try:
@@ -199,7 +209,11 @@ class UBootMedium(ToolMedium):
 
     def _run(self, command: str, deadline: Deadline, moved: int = 0) -> str:
         deadline.check()
-        return self._ask().run(command, deadline.within(self._limits.seconds(moved), command))
+        try:
+            return self._ask().run(command, deadline.within(self._limits.seconds(moved), command))
+        except TimedOut as late:
+            deadline.check()
+            raise Trouble(f"{self.name}: {late.message}") from late
 
     def _ask(self) -> Prompt:
         if self._prompt is None:

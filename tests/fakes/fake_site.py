@@ -49,17 +49,22 @@ class Site:
     def behave(self, how: str) -> None:
         self.monkeypatch.setenv("FAKE_QEMU", how)
 
-    def flash(self, parts: dict[str, str], identity: str = BUILD, flavour: str = "flex") -> None:
-        """Deploys small images with these identities."""
-        folder = self.runtime / "images"
-        folder.mkdir(exist_ok=True)
+    def images(self, identity: str, only: str | None = None) -> dict[str, KeptImage]:
+        """Small images that say whose they are, for every region that has one."""
+        folder = self.runtime / "images" / identity
+        folder.mkdir(parents=True, exist_ok=True)
         images = {}
         for medium in self.instance.type.media:
             for region in medium.regions:
-                if region.image is not None:
+                if region.image is not None and only in (None, region.image):
                     data = f"{identity} {region.image}".encode()
                     (folder / region.image).write_bytes(data)
                     images[region.image] = KeptImage(folder / region.image, hashlib.sha256(data).hexdigest(), len(data))
+        return images
+
+    def flash(self, parts: dict[str, str], identity: str = BUILD, flavour: str = "flex") -> None:
+        """Deploys small images with these identities."""
+        images = self.images(identity)
         plan = make_plan(self.instance.type, identity, flavour, images, {})
         deploy(self.instance, plan, parts, "release", Bus(), Deadline(60, "flash"))
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from flexkit import boards, build
 from flexkit.boards import Instance
+from flexkit.boards.medium import Tool
 from flexkit.build import Flavour, Manifest
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
-from flexkit.drivers import qemu
+from flexkit.errors import BadInput
 from flexkit.flash import Deployment, Plan, deploy, make_plan, set_golden
 from flexkit.flash import golden as flash_golden
+from flexkit.flash import rehearse as flash_rehearse
 from flexkit.flash import rollback as flash_rollback
+from flexkit.flash.ways.choose import Ways, loaders, shown
 
 _FLAVOUR = click.Choice(["flex", "stock"])
+TOOLS = get_args(Tool)
+_COUNTS = {"repeated": "written again", "disagreed": "looks disagreed", "recovered": "times recovered"}
 
 
 def flavour_option(command: Any) -> Any:
@@ -32,6 +38,14 @@ def flavour_option(command: Any) -> Any:
 @flavour_option
 @click.option("--plan", "only_plan", is_flag=True, help="Only show what would be written; touches no device.")
 @click.option("--region", "regions", multiple=True, metavar="REGION", help="Only these; protected ones must be named.")
+@click.option("--provision", is_flag=True, help="Everything from sector 0, protected regions that have an image too.")
+@click.option("--via", type=click.Choice(TOOLS), help="By this tool, where it reaches; else the first that can.")
+@click.option(
+    "--rehearse",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Onto files in FOLDER: what a card would hold. Touches no device.",
+)
 @click.option("--debug-profile", is_flag=True, help="The debug build, whose figures count in no comparison.")
 @json_option
 @timeout_option(1800)
@@ -43,6 +57,9 @@ def flash(
     flavour: Flavour,
     only_plan: bool,
     regions: tuple[str, ...],
+    provision: bool,
+    via: str | None,
+    rehearse: Path | None,
     debug_profile: bool,
     as_json: bool,
     deadline: Deadline,
@@ -50,19 +67,54 @@ def flash(
     """Build what is missing and write it onto a board: only what differs, read back, entered in the ledger."""
     if context.invoked_subcommand is not None:
         return
-    instance = boards.resolve(board, lab)
+    if regions and provision:
+        raise BadInput("--provision is everything: it takes no --region")
+    instance = _resolve(board, lab, any_type=only_plan or rehearse is not None)
     profile: build.Profile = "debug" if debug_profile else "release"
     manifest = build.run(instance.type, bus=bus(), deadline=deadline, flavour=flavour, profile=profile)
-    plan = plan_of(instance, manifest, regions)
+    plan = plan_of(instance, manifest, _everything(instance) if provision or rehearse else regions)
+    ways = Ways(via, rehearse, {name: image.path for name, image in manifest.images.items()})
     if only_plan:
-        _show_plan(instance, plan, as_json)
+        _show_plan(instance, plan, manifest, ways, as_json)
         return
-    done = deploy(instance, plan, manifest.parts, profile, bus(), deadline)
+    if rehearse is not None:
+        done = flash_rehearse(instance, plan, rehearse, bus(), deadline)
+    else:
+        done = deploy(instance, plan, manifest.parts, profile, bus(), deadline, ways)
     if as_json:
         print_json({"board": instance.name, "flavour": flavour, "build": manifest.identity, "regions": done})
         return
-    written = sum(each["written"] for each in done.values())
-    click.echo(f"{instance.name}: build {manifest.identity[:12]} ({flavour}) verified, {written} chunks were written")
+    click.echo(f"{instance.name}: build {manifest.identity[:12]} ({flavour}) verified, {_told(done)}")
+
+
+def _told(done: Mapping[str, Any]) -> str:
+    """What a flash took, in words: what was written, and what went wrong on the way."""
+    written = [place for place, each in done.items() if each["written"]]
+    if not written:
+        return "all as it should be: nothing was written"
+    chunks = sum(each["written"] for each in done.values())
+    said = f"{chunks} chunks were written ({', '.join(written)})"
+    for key, words in (
+        ("repeated", "written again"),
+        ("disagreed", "looks disagreed"),
+        ("recovered", "times recovered"),
+    ):
+        count = sum(each[key] for each in done.values())
+        said += f", {count} {words}" if count else ""
+    return said
+
+
+def _resolve(board: str | None, lab: Path | None, *, any_type: bool) -> Instance:
+    """The board; where no device is touched, a type that nobody has here will do."""
+    if any_type and board in boards.known() and board not in boards.load_lab(lab).boards:
+        return Instance(board, boards.load(board), boards.LabBoard(board))
+    return boards.resolve(board, lab)
+
+
+def _everything(instance: Instance) -> tuple[str, ...]:
+    """Every region that has an image, by name."""
+    media = instance.type.media
+    return tuple(f"{medium.name}.{each.name}" for medium in media for each in medium.regions if each.image is not None)
 
 
 def plan_of(instance: Instance, manifest: Manifest, regions: tuple[str, ...] = ()) -> Plan:
@@ -70,8 +122,14 @@ def plan_of(instance: Instance, manifest: Manifest, regions: tuple[str, ...] = (
     return make_plan(instance.type, manifest.identity, manifest.flavour, manifest.images, manifest.missing, regions)
 
 
-def _show_plan(instance: Instance, plan: Plan, as_json: bool) -> None:
-    folder = qemu.media_folder(instance.name, plan.flavour)
+def _show_plan(instance: Instance, plan: Plan, manifest: Manifest, ways: Ways, as_json: bool) -> None:
+    missing = dict(plan.missing)
+    for name in sorted(loaders(instance, ways) - set(manifest.images)):
+        missing[name] = manifest.missing.get(name, "the build did not make it")
+    by_place = {}
+    for write in plan.writes:
+        medium = instance.type.medium(write.medium)
+        by_place[f"{write.medium}.{write.region}"] = shown(instance, medium, write, ways, plan.flavour)
     if as_json:
         writes = [
             {
@@ -81,22 +139,23 @@ def _show_plan(instance: Instance, plan: Plan, as_json: bool) -> None:
                 "bytes": write.size,
                 "sha256": write.sha256,
                 "path": str(write.path) if write.path else None,
+                "tool": by_place[f"{write.medium}.{write.region}"][0],
+                "commands": list(by_place[f"{write.medium}.{write.region}"][1]),
             }
             for write in plan.writes
         ]
-        missing, left = dict(plan.missing), dict(plan.left)
+        left = dict(plan.left)
         print_json({"board": instance.name, "build": plan.build, "writes": writes, "missing": missing, "left": left})
         return
     click.echo(f"{instance.name}: build {plan.build} ({plan.flavour})")
     for write in plan.writes:
         what = write.sha256 or "erased, the board makes it anew"
         click.echo(f"  {write.medium:8} {write.region:12} {write.offset:#012x} {write.size:>10} bytes  {what}")
-        if write.path is not None:
-            source = f"if={write.path} of={folder / write.medium}.img"
-            click.echo(f"    as: dd {source} bs=512 seek={write.offset // 512} conv=notrunc")
+        for command in by_place[f"{write.medium}.{write.region}"][1]:
+            click.echo(f"    as: {command}")
     for place, reason in plan.left.items():
         click.echo(f"  {place:21} stays: {reason}")
-    for name, source in plan.missing.items():
+    for name, source in missing.items():
         click.echo(f"MISSING {name}: {source}")
 
 

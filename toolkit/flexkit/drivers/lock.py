@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,10 +34,18 @@ def _file(board: str) -> Path:
 
 
 def shared_folder(folder: Path) -> None:
-    """Makes a folder that every user of the host's group can write to."""
+    """Makes a folder, and those above it, that every user of the host's group can write to."""
     if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+        shared_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
         folder.chmod(0o2775)
+
+
+def shared_file(descriptor: int) -> None:
+    """Lets every user of the host's group write to an open file, whatever its maker's umask. Of somebody else's file
+    that is theirs to say, and was said when they made it."""
+    with suppress(PermissionError):
+        os.fchmod(descriptor, 0o664)
 
 
 def holder(board: str) -> str:
@@ -54,6 +62,7 @@ def holder(board: str) -> str:
 def _open(board: str) -> Iterator[int]:
     descriptor = os.open(_file(board), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
     try:
+        shared_file(descriptor)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -63,16 +63,23 @@ def free_port() -> int:
 
 
 def command(
-    board: Board, media: Mapping[str, Path], folder: Path, ssh_port: int, extra: Sequence[str] = ()
+    board: Board,
+    media: Mapping[str, Path],
+    folder: Path,
+    ssh_port: int,
+    extra: Sequence[str] = (),
+    tftp: Path | None = None,
 ) -> list[str]:
-    """QEMU's command line. ``media``: a qcow2 file for each medium of the board. It starts stopped: ``cont`` by QMP."""
+    """QEMU's command line. ``media``: a qcow2 file for each medium of the board; ``tftp``: a folder that the board can
+    load from. It starts stopped: ``cont`` by QMP."""
     if board.emulator is None:
         raise ValueError(f"{board.name} is not an emulated board")
     words = [PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-S"]
     words += ["-name", board.name, "-machine", board.emulator.machine, "-cpu", board.cpu.model]
     words += ["-smp", str(board.cpu.cores), "-m", f"{board.memory.dram_size >> 20}M"]
     words += _media_words(board, board.emulator, media)
-    words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"]
+    serve = f",tftp={tftp}" if tftp else ""
+    words += ["-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22{serve}"]
     words += ["-device", f"virtio-net-pci,netdev=net,{_OPTIONS}"]
     words += ["-chardev", f"socket,id=console,path={folder / 'console'},server=on,wait=off"]
     words += ["-serial", "chardev:console", "-qmp", f"unix:{folder / 'qmp'},server=on,wait=off"]
@@ -135,11 +142,19 @@ def running(name: str) -> Running | None:
 class QemuPower(Power, Reset):
     """Power of one emulated instance. The caller holds the instance's lock.
 
-    ``stay``: the board goes on when this process ends.
+    ``stay``: the board goes on when this process ends. ``tftp``: a folder that it can load from.
     """
 
     def __init__(
-        self, board: Board, name: str, flavour: str, build: str, *, stay: bool = False, extra: Sequence[str] = ()
+        self,
+        board: Board,
+        name: str,
+        flavour: str,
+        build: str,
+        *,
+        stay: bool = False,
+        extra: Sequence[str] = (),
+        tftp: Path | None = None,
     ) -> None:
         self.board = board
         self.name = name
@@ -149,6 +164,7 @@ class QemuPower(Power, Reset):
         self.ssh_port = 0
         self._stay = stay
         self._extra = tuple(extra)
+        self._tftp = tftp
         self._process: subprocess.Popen[bytes] | None = None
         self._attached: Running | None = None
         self._overlays: dict[str, Path] = {}
@@ -269,7 +285,7 @@ class QemuPower(Power, Reset):
     def _start(self, deadline: Deadline) -> None:
         if shutil.which(PROGRAM) is None:
             raise MissingTool(f"{PROGRAM} is not installed", mend="run: flexkit doctor --fix")
-        words = command(self.board, self._overlays, self.folder, self.ssh_port, self._extra)
+        words = command(self.board, self._overlays, self.folder, self.ssh_port, self._extra, self._tftp)
         if not self._stay:
             words = [*DIE_WITH_PARENT, *words]
         with (self.folder / "stderr").open("wb") as errors:

@@ -1,6 +1,6 @@
 """Writing what was built onto a board's media, and knowing what is on them."""
 
-from flexkit.flash.deploy import deploy, deploy_held, golden, rollback, set_golden
+from flexkit.flash.deploy import deploy, deploy_held, golden, rehearse, rollback, set_golden
 from flexkit.flash.ledger import Deployment, Ledger
 from flexkit.flash.plan import Plan, Write, make_plan
 
@@ -13,6 +13,7 @@ __all__ = [
     "deploy_held",
     "golden",
     "make_plan",
+    "rehearse",
     "rollback",
     "set_golden",
 ]

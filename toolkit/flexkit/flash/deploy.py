@@ -25,18 +25,14 @@ from flexkit.flash import ledger as ledgers
 from flexkit.flash.engine import Outcome, open_device, steady_read, write_region
 from flexkit.flash.journal import Journal
 from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.flash.medium import FileMedium
 from flexkit.flash.plan import Plan, Write, make_plan
 from flexkit.flash.protocol import FlashMedium, NeedsHands
+from flexkit.flash.ways.choose import Ways
 
 Opener = Callable[[Instance, Medium, str], FlashMedium]
 """Gives the way to one medium of an instance in a flavour, not yet open."""
 _BACKUP_STEP = 1 << 20
-
-
-def open_medium(instance: Instance, medium: Medium, flavour: str) -> FlashMedium:
-    """The way to a medium: of an emulated board its file."""
-    return FileMedium(medium.name, qemu.media_folder(instance.name, flavour) / f"{medium.name}.img", medium.size)
+_WAYS = Ways()
 
 
 def deploy(
@@ -46,7 +42,7 @@ def deploy(
     profile: str,
     bus: Bus,
     deadline: Deadline,
-    opener: Opener = open_medium,
+    opener: Opener = _WAYS,
 ) -> dict[str, Any]:
     """Write a plan onto an instance's media. Returns what it took, by place.
 
@@ -63,12 +59,19 @@ def deploy_held(
     profile: str,
     bus: Bus,
     deadline: Deadline,
-    opener: Opener = open_medium,
+    opener: Opener = _WAYS,
 ) -> dict[str, Any]:
     """``deploy`` for a caller who holds the instance's lock already."""
     _refuse_missing(plan)
     _refuse_running(instance.name)
     return _Flash(instance, plan, bus, deadline, opener).carry_out(parts, profile)
+
+
+def rehearse(instance: Instance, plan: Plan, folder: Path, bus: Bus, deadline: Deadline) -> dict[str, Any]:
+    """Write a plan onto files ``folder/MEDIUM.img``, which are then what a card from sector 0 would hold (FIELD F18).
+    Nothing is entered anywhere."""
+    _refuse_missing(plan)
+    return _Flash(instance, plan, bus, deadline, Ways(folder=folder)).write_all()
 
 
 def _refuse_missing(plan: Plan) -> None:
@@ -99,9 +102,7 @@ class _Flash:
         flavour = self._plan.flavour
         done = False
         try:
-            for medium in self._instance.type.media:
-                writes = [write for write in self._plan.writes if write.medium == medium.name]
-                self._write_medium(medium, writes)
+            self.write_all()
             ledgers.keep(self._instance.identity, self._plan, profile, parts)
             done = True
         except FlexError as error:
@@ -115,10 +116,17 @@ class _Flash:
         book.prune({_golden_identity(self._instance.identity, each) for each in ("flex", "stock")})
         return dict(self.detail["regions"])
 
+    def write_all(self) -> dict[str, Any]:
+        """Every medium that the plan has something for."""
+        for medium in self._instance.type.media:
+            self._write_medium(medium, [write for write in self._plan.writes if write.medium == medium.name])
+        return dict(self.detail["regions"])
+
     def _write_medium(self, medium: Medium, writes: Sequence[Write]) -> None:
         target = self._opener(self._instance, medium, self._plan.flavour)
         if not writes and not target.fresh:
             return
+        self._refuse_half_of_a_blank(target, medium, writes)
         journal = Journal(
             paths.state() / "journal" / f"{self._instance.identity}-{self._plan.flavour}-{medium.name}.json"
         )
@@ -129,6 +137,16 @@ class _Flash:
             journal.close()
         finally:
             target.close()
+
+    def _refuse_half_of_a_blank(self, target: FlashMedium, medium: Medium, writes: Sequence[Write]) -> None:
+        """A blank medium with a part of what belongs on it never boots, and looks like a broken board (FIELD F18)."""
+        written = {write.region for write in writes}
+        absent = [each.name for each in medium.regions if each.image is not None and each.name not in written]
+        if target.fresh and writes and absent:
+            raise FlashError(
+                f"{medium.name} is blank, and would lack {', '.join(absent)}",
+                mend="run: flexkit flash --provision",
+            )
 
     def _write(self, target: FlashMedium, chunk: int, write: Write, journal: Journal) -> None:
         place = f"{write.medium}.{write.region}"
@@ -189,9 +207,7 @@ def _replay(instance: Instance, deployment: Deployment, bus: Bus, deadline: Dead
     return deploy(instance, plan, deployment.parts, deployment.profile, bus, deadline, opener)
 
 
-def rollback(
-    instance: Instance, flavour: str, bus: Bus, deadline: Deadline, opener: Opener = open_medium
-) -> Deployment:
+def rollback(instance: Instance, flavour: str, bus: Bus, deadline: Deadline, opener: Opener = _WAYS) -> Deployment:
     """Back to the last deployment, but the present one, that was verified and booted with matching identities."""
     book = Ledger(instance.identity)
     present = book.current(flavour)
@@ -216,11 +232,14 @@ def set_golden(instance: Instance, flavour: str) -> Deployment:
     present = Ledger(instance.identity).current(flavour)
     if present is None:
         raise FlashError(f"{instance.name} has no verified deployment to mark")
-    _golden_file(instance.identity, flavour).write_text(present.identity + "\n")
+    path = _golden_file(instance.identity, flavour)
+    part = path.with_suffix(".part")
+    part.write_text(present.identity + "\n")
+    part.replace(path)  # also where another user of the group had made it
     return present
 
 
-def golden(instance: Instance, flavour: str, bus: Bus, deadline: Deadline, opener: Opener = open_medium) -> Deployment:
+def golden(instance: Instance, flavour: str, bus: Bus, deadline: Deadline, opener: Opener = _WAYS) -> Deployment:
     """Back to the deployment that was marked."""
     found = ledgers.load(instance.identity, _golden_identity(instance.identity, flavour))
     if found is None:

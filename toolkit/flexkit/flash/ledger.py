@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flexkit import paths
-from flexkit.drivers.lock import shared_folder
+from flexkit.drivers.lock import shared_file, shared_folder
 from flexkit.errors import FlashError
 from flexkit.flash.plan import Plan
 
@@ -125,6 +125,7 @@ class Ledger:
         entry = Entry(datetime.now(UTC).isoformat(timespec="seconds"), action, flavour, identity, good, dict(detail))
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o664)
         try:
+            shared_file(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.write(descriptor, json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n")
             os.fsync(descriptor)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flexkit.deadline import Deadline
+from flexkit.drivers.lock import shared_file, shared_folder
 from flexkit.errors import FlashError
 from flexkit.flash.plan import Write
 from flexkit.flash.protocol import FlashMedium
@@ -28,8 +29,9 @@ class FileMedium(FlashMedium):
         if self._descriptor >= 0:
             return
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            shared_folder(self.path.parent)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+            shared_file(self._descriptor)
             if os.fstat(self._descriptor).st_size != self.size:
                 os.ftruncate(self._descriptor, self.size)
         except OSError as error:

@@ -1,0 +1,141 @@
+"""Which way goes to a medium: the first of the board file's that this site has what it takes for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flexkit.boards import Instance, Medium, Way
+from flexkit.deadline import Deadline
+from flexkit.drivers.qemu import media_folder
+from flexkit.errors import BadInput, FlashError
+from flexkit.flash.medium import FileMedium
+from flexkit.flash.plan import Write
+from flexkit.flash.protocol import FlashMedium
+from flexkit.flash.ways.block import BlockMedium
+from flexkit.flash.ways.dfu import Dfu, Setting
+from flexkit.flash.ways.emulated import EmulatedUBoot
+from flexkit.flash.ways.fastboot import Fastboot, Uuu
+from flexkit.flash.ways.rockusb import RockUsb
+from flexkit.flash.ways.storage import Storage
+from flexkit.flash.ways.tool import Limits
+from flexkit.flash.ways.uboot import Network, UBootMedium
+from flexkit.flash.ways.usb import UsbTarget
+from flexkit.link.transport import SerialTransport, Transport
+
+_USB_TOOLS = ("rkdeveloptool", "fastboot", "uuu", "dfu-util")
+_FILE = Way("file")
+
+
+class Ways:
+    """Opens media of instances. ``via``: this tool and no other; ``folder``: everything onto files there instead (a
+    rehearsal); ``images``: where the build has its pieces, for loaders that are sent first."""
+
+    def __init__(
+        self, via: str | None = None, folder: Path | None = None, images: Mapping[str, Path] | None = None
+    ) -> None:
+        self._via = via
+        self._folder = folder
+        self._images = images or {}
+
+    def __call__(self, instance: Instance, medium: Medium, flavour: str) -> FlashMedium:
+        """The way to one medium, not yet open. Raises FlashError when this site has none, and says what each lacks."""
+        if self._folder is not None:
+            return FileMedium(medium.name, self._folder / f"{medium.name}.img", medium.size)
+        return self.make(instance, medium, self.choose(instance, medium), flavour)
+
+    def choose(self, instance: Instance, medium: Medium) -> Way:
+        """The first way that this site has."""
+        ways = [way for way in medium.ways or (_FILE,) if self._via in (None, way.tool)]
+        if not ways:
+            ways = [way for way in medium.ways or (_FILE,) if way.tool == "file"]  # what the tool named does not reach
+        lacking = {way.tool: _lack(instance, medium, way) for way in ways}
+        for way in ways:
+            if not lacking[way.tool]:
+                return way
+        told = "; ".join(f"{tool}: {reason}" for tool, reason in lacking.items())
+        raise FlashError(f"{instance.name}: no way to the medium {medium.name} ({told or f'not by {self._via}'})")
+
+    def make(self, instance: Instance, medium: Medium, way: Way, flavour: str) -> FlashMedium:
+        """The driver of a way."""
+        board = instance.type
+        limits = Limits(board.timeouts.tool, board.timeouts.enumerate, way.bytes_per_second or 1_000_000)
+        settings = instance.settings
+        if way.tool == "file":
+            return FileMedium(medium.name, media_folder(instance.name, flavour) / f"{medium.name}.img", medium.size)
+        if way.tool == "block":
+            path = Path(settings.sd or "/dev/CARD")
+            return BlockMedium(medium.name, medium.size, path, limits.enumerate, settings.sd_mux)
+        if way.tool == "uboot":
+            return self._uboot(instance, medium, way, flavour, limits)
+        if way.tool in _USB_TOOLS:
+            return self._usb(instance, medium, way, limits)
+        raise BadInput(f"{board.name}: {way.tool} goes to a board that runs; open_board has it")
+
+    def _usb(self, instance: Instance, medium: Medium, way: Way, limits: Limits) -> FlashMedium:
+        board, port = instance.type, instance.settings.usb
+        target = UsbTarget(instance.name, board.usb, port)
+        loader = self._images.get(way.loader)
+        if way.tool == "rkdeveloptool":
+            return RockUsb(medium.name, medium.size, target, loader, limits)
+        if way.tool == "dfu-util":
+            settings = {
+                each.offset: Setting(way.device or each.name, each.offset, each.size) for each in medium.regions
+            }
+            return Dfu(medium.name, medium.size, target, settings, limits, port=port)
+        storage = Storage(way.device, board.uboot.buffer if board.uboot else 0, medium.chunk + (1 << 16))
+        if way.tool == "fastboot":
+            return Fastboot(medium.name, medium.size, target, storage, limits, port=port)
+        return Uuu(medium.name, medium.size, target, storage, limits, port=port, loader=loader)
+
+    def _uboot(self, instance: Instance, medium: Medium, way: Way, flavour: str, limits: Limits) -> FlashMedium:
+        if not instance.wired:
+            return EmulatedUBoot(instance, medium, way, flavour, limits)
+        settings, uboot = instance.settings, instance.type.uboot
+        if uboot is None:
+            raise BadInput(f"{instance.type.name} has no [uboot]")
+        network = Network(Path(settings.tftp), settings.server or "") if settings.tftp else None
+
+        def console(deadline: Deadline) -> Transport:
+            return SerialTransport(settings.serial or "", instance.baud)
+
+        return UBootMedium(medium.name, medium.size, uboot, way.device, medium.chunk, console, network, limits)
+
+
+def _lack(instance: Instance, medium: Medium, way: Way) -> str:
+    """What a site lacks for a way; empty: nothing."""
+    settings = instance.settings
+    if way.tool == "file":
+        return "" if medium.kind == "file" and not instance.wired else "only an emulated board's media are files"
+    if way.tool == "block":
+        return "" if settings.sd else 'the lab file has no sd = "/dev/disk/by-id/…"'
+    if way.tool == "uboot":
+        return "" if settings.serial or not instance.wired else 'the lab file has no serial = "/dev/…"'
+    if way.tool == "ssh":
+        return "it writes the other slot of a board that runs, by its own command"
+    return "" if instance.type.usb else "the board file has no [[usb]]"
+
+
+def shown(instance: Instance, medium: Medium, write: Write, ways: Ways, flavour: str) -> tuple[str, Sequence[str]]:
+    """For a plan: the tool, and the commands by which a person would do the same. Of a site that lacks all ways, by the
+    first."""
+    try:
+        way = ways.choose(instance, medium)
+    except FlashError:
+        way = (medium.ways or (_FILE,))[0]
+    driver = ways.make(instance, medium, way, flavour)
+    try:
+        return way.tool, driver.describe(write)
+    finally:
+        driver.close()
+
+
+def loaders(instance: Instance, ways: Ways) -> set[str]:
+    """Images that have to be sent first on the ways that would be taken."""
+    found = set()
+    for medium in instance.type.media:
+        try:
+            found.add(ways.choose(instance, medium).loader)
+        except FlashError:
+            found.add((medium.ways or (_FILE,))[0].loader)
+    return found - {""}

@@ -9,7 +9,6 @@
 #include <flexkit/uapi.h>
 
 #include "device.h"
-#include "infer.h"
 
 static int call(unsigned long request, void *argument)
 {

@@ -7,6 +7,8 @@
 
 #include "message.h"
 
+#define FLEX_DEVICE "/dev/flexserve"
+
 /* Switches protection unless it is so already. -ENOENT: no driver (stock). */
 int flex_device_protect(uint32_t on);
 

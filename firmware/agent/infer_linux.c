@@ -9,7 +9,7 @@
 #include "answer.h"
 #include "clock.h"
 #include "device.h"
-#include "infer.h"
+#include "infer_modes.h"
 
 struct run {
 	const struct flex_infer *infer;

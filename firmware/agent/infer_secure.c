@@ -11,7 +11,8 @@
 #include <flexkit/uapi.h>
 
 #include "answer.h"
-#include "infer.h"
+#include "device.h"
+#include "infer_modes.h"
 
 #define EVENTS 16 /* taken by one read() at the most */
 

@@ -7,7 +7,7 @@
 #include <flexkit/uapi.h>
 
 #include "answer.h"
-#include "infer.h"
+#include "device.h"
 #include "measure.h"
 
 /* 0 or -errno. */

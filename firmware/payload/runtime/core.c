@@ -53,7 +53,7 @@ __attribute__((noreturn)) void rt_boot(void)
 {
 	rt_core()->booting = 1;
 	gate = 1UL << GATE_EPOCH_SHIFT;
-	srv_init();
+	rt_service.init();
 	rt_core()->booting = 0;
 	rt_boot_done((uint64_t)&rt_vectors, big_endian(rt_identity), big_endian(rt_identity + 8), RT_DEBUG);
 }
@@ -105,9 +105,9 @@ static bool restart(void)
 		return false;
 	restart_slot = 0;
 	rt_window_reset();
-	srv_release_regions();
+	rt_service.release_regions();
 	memset(__bss_start, 0, (size_t)(__bss_end - __bss_start));
-	srv_init();
+	rt_service.init();
 	return true;
 }
 

@@ -41,7 +41,7 @@ static void fill_record(struct rt_core *core, uint64_t kind)
 	record->far = RT_READ(far_el1);
 	record->elr = RT_READ(elr_el1);
 	record->core = (uint64_t)(core - rt_cores);
-	record->heartbeat = srv_heartbeat();
+	record->heartbeat = rt_service.heartbeat();
 	if (core->thread) {
 		record->thread = rt_thread_id(core->thread);
 		record->operation = core->thread->call.op;

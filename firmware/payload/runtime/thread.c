@@ -189,7 +189,7 @@ __attribute__((noreturn)) void rt_thread_sync(struct rt_thread *thread)
 /* First C code of a thread. */
 void rt_thread_main(struct rt_thread *thread)
 {
-	srv_operation(&thread->call);
+	rt_service.operation(&thread->call);
 }
 
 __attribute__((noreturn)) void rt_drill_hang(void)

@@ -75,36 +75,14 @@ void srv_model_put(struct srv_model *model)
 	rt_unlock(&srv_tables, mask);
 }
 
-static bool range_has(const struct srv_range *range, uint64_t first, uint64_t count)
-{
-	return first >= range->first && count <= range->count && first - range->first <= range->count - count;
-}
-
-/* As srv_slots_get(), among models; srv_tables is held. */
-static struct srv_model *model_of_slots(uint64_t first, uint64_t count)
+struct srv_model *srv_model_of_slots(uint64_t first, uint64_t count)
 {
 	for (unsigned int i = 0; i < SRV_MODELS; i++) {
 		if (models[i].state != MODEL_FREE && models[i].state != MODEL_CLOSING && models[i].region.count == 0 &&
-		    range_has(&models[i].slots, first, count))
+		    srv_range_has(&models[i].slots, first, count))
 			return &models[i];
 	}
 	return NULL;
-}
-
-struct srv_session *srv_session_of_slots(uint64_t first, uint64_t count);
-
-bool srv_slots_get(uint64_t first, uint64_t count, struct srv_model **model, struct srv_session **session)
-{
-	uint64_t mask = rt_lock(&srv_tables);
-
-	*model = model_of_slots(first, count);
-	*session = *model ? NULL : srv_session_of_slots(first, count);
-	if (*model)
-		(*model)->users++;
-	else if (*session)
-		(*session)->users++;
-	rt_unlock(&srv_tables, mask);
-	return *model || *session;
 }
 
 /* Takes a free model and its slots. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The operations of payload.h, by number, and the service's first moments. */
+/* The operations of payload.h, by number, and the service as the runtime knows it. */
 #include "serving.h"
 
 static void (*const operations[])(struct rt_call *call) = {
@@ -16,7 +16,7 @@ static void (*const operations[])(struct rt_call *call) = {
 	[FLEX_OP_DRILL] = srv_drill,
 };
 
-void srv_operation(struct rt_call *call)
+static void run_operation(struct rt_call *call)
 {
 	if (call->op >= sizeof(operations) / sizeof(operations[0]) || !operations[call->op]) {
 		call->status = FLEX_E_UNKNOWN;
@@ -25,7 +25,7 @@ void srv_operation(struct rt_call *call)
 	operations[call->op](call);
 }
 
-void srv_init(void)
+static void init(void)
 {
 	srv_slots.size = FLEX_BOARD_SLOTS;
 	srv_heap.size = rt_heap_bytes() / FLEX_PAGE_SIZE;
@@ -59,3 +59,10 @@ void srv_drill(struct rt_call *call)
 		call->status = FLEX_E_INVAL;
 	}
 }
+
+const struct rt_service rt_service = {
+	.init = init,
+	.operation = run_operation,
+	.release_regions = srv_release_regions,
+	.heartbeat = srv_heartbeat,
+};

@@ -39,3 +39,8 @@ void srv_space_give(struct srv_space *space, const struct srv_range *range)
 		return;
 	}
 }
+
+bool srv_range_has(const struct srv_range *range, uint64_t first, uint64_t count)
+{
+	return first >= range->first && count <= range->count && first - range->first <= range->count - count;
+}

@@ -39,6 +39,9 @@ struct srv_space {
 bool srv_space_take(struct srv_space *space, uint64_t count, struct srv_range *range);
 void srv_space_give(struct srv_space *space, const struct srv_range *range);
 
+/* Are all of [first, first + count) in the range? Any numbers. */
+bool srv_range_has(const struct srv_range *range, uint64_t first, uint64_t count);
+
 /* ---- models and sessions ---- */
 
 enum model_state { MODEL_FREE, MODEL_OPEN, MODEL_STARTING, MODEL_READY, MODEL_CLOSING, MODEL_STATES };
@@ -86,8 +89,9 @@ void srv_session_put(struct srv_session *session);
 uint64_t srv_session_number(const struct srv_session *session);
 uint64_t srv_sessions_open(void);
 
-/* Puts a user on whatever has all of the slots [first, first + count): exactly one of *model, *session is then set. */
-bool srv_slots_get(uint64_t first, uint64_t count, struct srv_model **model, struct srv_session **session);
+/* The model, the session that has all of the slots [first, first + count), or NULL. srv_tables is held. */
+struct srv_model *srv_model_of_slots(uint64_t first, uint64_t count);
+struct srv_session *srv_session_of_slots(uint64_t first, uint64_t count);
 
 /* ---- memory.c: pins, mapping, holes ---- */
 
@@ -116,6 +120,11 @@ void srv_comm_status(void); /* counters of the status block */
 struct flex_session_comm *srv_comm_session(uint64_t number);
 void srv_comm_reason(uint64_t session, const char *reason);
 void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position);
+
+/* ---- for the runtime (struct rt_service) ---- */
+
+void srv_release_regions(void);
+uint64_t srv_heartbeat(void);
 
 /* ---- operations: each fills call->status and values ---- */
 

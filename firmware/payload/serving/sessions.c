@@ -72,14 +72,11 @@ void srv_session_put(struct srv_session *session)
 	rt_unlock(&srv_tables, mask);
 }
 
-/* The session that has all of these slots, or NULL. srv_tables is held. */
 struct srv_session *srv_session_of_slots(uint64_t first, uint64_t count)
 {
 	for (unsigned int i = 0; i < FLEX_SESSIONS; i++) {
-		const struct srv_range *range = &sessions[i].slots;
-
-		if (sessions[i].state != SESSION_FREE && sessions[i].state != SESSION_CLOSING && first >= range->first &&
-		    count <= range->count && first - range->first <= range->count - count)
+		if (sessions[i].state != SESSION_FREE && sessions[i].state != SESSION_CLOSING &&
+		    srv_range_has(&sessions[i].slots, first, count))
 			return &sessions[i];
 	}
 	return NULL;

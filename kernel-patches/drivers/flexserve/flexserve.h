@@ -192,6 +192,7 @@ struct flex_status *flex_status(void);
 struct flex_session_comm *flex_session_comm(u32 session);
 u64 flex_payload_pinned(void);
 u32 flex_payload_epoch(void);
+void flex_payload_watch(void (*lost)(void));
 void flex_payload_lost(void);
 void flex_payload_restart(void);
 
@@ -235,7 +236,7 @@ int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_c
 int flex_model_reserve(struct flex_model *model, char *reason);
 int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *reason);
 int flex_model_shut(struct flex_model *model);
-void flex_models_lost(void);
+void flex_models_init(void);
 void flex_models_exit(void);
 
 /* region.c: the strawman's contiguous memory */

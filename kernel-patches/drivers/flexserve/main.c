@@ -99,6 +99,7 @@ static int __init flex_start_parts(void)
 	ret = flex_recall_init();
 	if (ret)
 		goto exit_slots;
+	flex_models_init();
 	ret = register_reboot_notifier(&flex_reboot_block);
 	if (ret)
 		goto exit_recall;

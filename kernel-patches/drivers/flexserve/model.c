@@ -109,13 +109,11 @@ static void flex_models_lock_for(struct flex_model *model)
 	}
 }
 
-/**
- * flex_models_lost() - the payload has panicked: no model is open any more
- *
- * May sleep. Requests end by themselves with FLEX_E_PANIC; the last one of a
- * model comes back here.
+/*
+ * The payload has panicked: no model is open any more. Requests end by
+ * themselves with FLEX_E_PANIC; the last one of a model comes back here.
  */
-void flex_models_lost(void)
+static void flex_models_lost(void)
 {
 	struct flex_model *model, *next;
 
@@ -412,6 +410,12 @@ int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_c
 			model->bytes, model->batch, clock, loaded);
 	mutex_unlock(&model->load);
 	return ret;
+}
+
+/** flex_models_init() - be told of panics */
+void flex_models_init(void)
+{
+	flex_payload_watch(flex_models_lost);
 }
 
 /** flex_models_exit() - close and free all; requests have been cancelled */

@@ -58,12 +58,24 @@ u32 flex_payload_epoch(void)
 	return res.a1;
 }
 
+static void (*flex_payload_on_loss)(void);
+
 static void flex_payload_lost_work(struct work_struct *work)
 {
-	flex_models_lost();
+	if (flex_payload_on_loss)
+		flex_payload_on_loss();
 }
 
 static DECLARE_WORK(flex_payload_lost_item, flex_payload_lost_work);
+
+/**
+ * flex_payload_watch() - be told when the payload has panicked
+ * @lost: runs in a task of its own and may sleep; one for the whole driver, set at start
+ */
+void flex_payload_watch(void (*lost)(void))
+{
+	flex_payload_on_loss = lost;
+}
 
 /** flex_payload_lost() - it has panicked: clear up, soon and elsewhere */
 void flex_payload_lost(void)

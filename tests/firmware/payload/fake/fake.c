@@ -345,7 +345,7 @@ struct rt_call fake_call(uint64_t op, uint64_t a1, uint64_t a2, uint64_t a3, uin
 	call.arg[1] = a2;
 	call.arg[2] = a3;
 	call.arg[3] = a4;
-	srv_operation(&call);
+	rt_service.operation(&call);
 	CHECK(!fake_masked);
 	return call;
 }
@@ -409,5 +409,5 @@ void fake_reset(void)
 	monitor.lists = lists;
 	flex_core_init(&monitor);
 	fake_on_yield = NULL;
-	srv_init();
+	rt_service.init();
 }

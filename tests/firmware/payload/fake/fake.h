@@ -39,7 +39,7 @@
 
 #define FAKE_PAGES (FLEX_BOARD_DRAM_SIZE / FLEX_PAGE_SIZE)
 
-/* Everything as at power-on, protection on, srv_init() done. */
+/* Everything as at power-on, protection on, the service begun. */
 void fake_reset(void);
 
 /* Linear view of DRAM, by page index; for the NW only when fake_is_nw() says so. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Runtime of the payload, as serving/ sees it. Code of serving and engine runs on secure threads: at S-EL1, on a stack
+ * Runtime of the payload, as a service sees it. Code of the service and its engine runs on secure threads: at S-EL1, on a stack
  * of its own, preemptible by every interrupt of the normal world wherever no lock is held, resumed on any core.
  */
 #ifndef RT_RT_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- locks: short, no yield and no preemption while one is held; order: see serving/serving.h ---- */
+/* ---- locks: short, no yield and no preemption while one is held; order: the service's own ---- */
 
 struct rt_lock {
 	uint32_t held;
@@ -108,12 +108,15 @@ __attribute__((noreturn)) void rt_drill_hang(void);
 /* Fills every register with the pattern until preempted, `rounds` times; 0 if all were intact after each resumption. */
 uint64_t rt_drill_simd(uint64_t rounds);
 
-/* ---- what the runtime asks of serving ---- */
+/* ---- the service: what stands on the runtime. The runtime names nothing above itself; whoever does defines this ---- */
 
-void srv_init(void);                     /* state is all zero; boot, and again after a panic */
-void srv_operation(struct rt_call *call); /* on a secure thread */
-void srv_release_regions(void);          /* before a restart: regions in use are given back to the monitor */
-uint64_t srv_heartbeat(void);            /* for the panic record */
+struct rt_service {
+	void (*init)(void);                      /* state is all zero; boot, and again after a panic */
+	void (*operation)(struct rt_call *call); /* on a secure thread */
+	void (*release_regions)(void);           /* before a restart: regions in use are given back to the monitor */
+	uint64_t (*heartbeat)(void);             /* for the panic record */
+};
+extern const struct rt_service rt_service;
 
 /* ---- freestanding C library ---- */
 

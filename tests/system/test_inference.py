@@ -44,17 +44,52 @@ def test_the_parts_of_ttft_sum_to_it(infer: Infer, mode: str) -> None:
 
 
 def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: Path, story: str) -> None:
-    """Only what was taken is read again: weights that stayed are not."""
+    """An idle session's memory goes first; of the weights only what was taken is read again."""
     expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
     infer()
     limit = Deadline(30, "recall")
-    resident = board.client.stats(limit).info["secure_now"]
-    for pages in (1, 7, 64, resident // 2):
-        taken = board.client.recall(pages, limit).pages
-        assert taken == pages
+    weights = -(-demo.stat().st_size // 4096)
+    session = board.client.stats(limit).info["secure_now"] - weights
+    assert session > 0
+    for pages in (1, 7, 64, weights // 2):
+        taken = board.client.recall(session + pages, limit).pages
+        assert taken == session + pages
         result = infer()
         assert _ids(result) == expected.tokens, f"after {pages} pages were recalled"
-        assert 0 < result.loaded_pages < resident
+        assert 0 < result.loaded_pages <= pages
+
+
+def test_a_warm_prompt_moves_no_page_and_enters_for_its_tokens(board: Session, infer: Infer) -> None:
+    """What a resident model costs is counted, not timed: a start, a return for each token, and nothing else."""
+    tokens = 8
+    limit = Deadline(30, "counters")
+    infer(tokens, threads=1)
+    before = board.client.stats(limit)
+    result = infer(tokens, threads=1)
+    after = board.client.stats(limit)
+    for counter in ("donated", "recalled", "reloads"):
+        assert after.driver[counter] == before.driver[counter], counter
+    for counter in ("donated", "recalled", "tlbi", "smmu_invalidations"):
+        assert after.monitor[counter] == before.monitor[counter], counter
+    preempted = after.driver["preemptions"] - before.driver["preemptions"]
+    assert result.switches == 1 + tokens + preempted
+    assert after.monitor["switches"] - before.monitor["switches"] == result.switches
+
+
+def test_memory_of_an_idle_session_comes_back_without_a_read(
+    board: Session, infer: Infer, demo: Path, story: str
+) -> None:
+    """Recall has it like any weight; the next prompt gets blank pages for exactly what is gone."""
+    expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
+    limit = Deadline(30, "recall")
+    infer()
+    for pages in (1, 40):
+        assert board.client.recall(pages, limit).pages == pages
+        before = board.client.stats(limit)
+        result = infer()
+        assert _ids(result) == expected.tokens
+        assert result.loaded_pages == 0
+        assert board.client.stats(limit).driver["donated"] - before.driver["donated"] == pages
 
 
 def test_a_larger_model_of_many_pages(board: Session, demo: Path) -> None:

@@ -66,9 +66,9 @@ struct flex_session_comm {
  *                                       -> yields TOKEN for each token, NEED when pages are missing. DONE: x2 = tokens,
  *                                          x3 = FLEX_FINISH_*. A session generates once at a time; position starts
  *                                          at 0 at each GENERATE.
- * WORK(session)                         -> a helper thread for the session's parallel parts; DONE when the session's
- *                                          GENERATE has ended or is not under way; yields IDLE when there is nothing
- *                                          to do
+ * WORK(session)                         -> a helper thread for the session's parallel parts, before or during a
+ *                                          GENERATE; DONE when that has ended; yields IDLE when there is nothing to
+ *                                          do, also while it has not begun
  * SESSION_CANCEL(session)               -> the running GENERATE ends with FLEX_E_CANCELLED at its next layer
  * SESSION_CLOSE(session)                -> working memory wiped and dropped; FLEX_E_BUSY while threads are in it
  * DRILL(kind)                           -> rehearses a failure (FLEX_DRILL_*): the NW can do worse by not calling

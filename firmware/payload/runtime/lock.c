@@ -10,7 +10,8 @@
 #define TEAM_TILES_SHIFT 20
 #define TEAM_SEQUENCE_SHIFT 40
 #define TEAM_MASK 0xfffffUL
-#define TEAM_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 10000) /* 100 us: about what leaving and coming back costs */
+#define TEAM_AWAY_TICKS (FLEX_BOARD_COUNTER_HZ / 10000) /* 100 us: about what leaving and coming back costs */
+#define TEAM_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 100)   /* 10 ms: a tile takes a tenth of that */
 
 uint64_t rt_lock(struct rt_lock *lock)
 {
@@ -36,10 +37,8 @@ void rt_unlock(struct rt_lock *lock, uint64_t mask)
  * The word says it all: whoever moves `next` from n to n + 1 owns tile n of that sequence. While a tile is owned or
  * free the leader does not touch fn and arg, so what was read before a successful exchange belongs to that sequence.
  */
-bool rt_team_help(struct rt_team *team)
+static bool take_tile(struct rt_team *team, uint64_t word)
 {
-	uint64_t word = __atomic_load_n(&team->word, __ATOMIC_ACQUIRE);
-
 	while ((word & TEAM_MASK) < (word >> TEAM_TILES_SHIFT & TEAM_MASK)) {
 		void (*fn)(void *arg, uint32_t tile) = __atomic_load_n(&team->fn, __ATOMIC_RELAXED);
 		void *arg = __atomic_load_n(&team->arg, __ATOMIC_RELAXED);
@@ -55,16 +54,36 @@ bool rt_team_help(struct rt_team *team)
 	return false;
 }
 
-/* A preempted helper may hold the last tile: spin for a while, then let Linux run it. */
+bool rt_team_help(struct rt_team *team)
+{
+	uint64_t word = __atomic_load_n(&team->word, __ATOMIC_ACQUIRE);
+	bool taken;
+
+	if ((word & TEAM_MASK) >= (word >> TEAM_TILES_SHIFT & TEAM_MASK))
+		return false;
+	/* From before a tile is taken until after it is done. */
+	rt_thread_at(team);
+	taken = take_tile(team, word);
+	rt_thread_at(NULL);
+	return taken;
+}
+
+/*
+ * Others still compute the last tiles. As long as all of them run, leaving could only make it later; it is one who was
+ * preempted that Linux may have to be given this core for. The second limit is for what cannot be foreseen.
+ */
 static void team_wait(struct rt_team *team, uint32_t tiles)
 {
-	uint64_t start = rt_ticks();
+	uint64_t now = rt_ticks(), start = now, together = now;
 
 	while (__atomic_load_n(&team->done, __ATOMIC_ACQUIRE) != tiles) {
 		rt_relax();
-		if (rt_ticks() - start > TEAM_SPIN_TICKS) {
+		now = rt_ticks();
+		if (__atomic_load_n(&team->away, __ATOMIC_ACQUIRE) == 0)
+			together = now;
+		if (now - together > TEAM_AWAY_TICKS || now - start > TEAM_SPIN_TICKS) {
 			rt_yield(FLEX_YIELD_IDLE, 0, 0, 0);
-			start = rt_ticks();
+			start = together = rt_ticks();
 		}
 	}
 }

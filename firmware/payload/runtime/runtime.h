@@ -44,6 +44,7 @@ struct rt_thread {
 	uint8_t v[32][16];
 	/* state 7..0, sequence 31..8: changes by compare-and-swap; whoever makes it RUNNING owns all of the above */
 	uint32_t word;
+	struct rt_team *team; /* at whose tiles it is: preempted meanwhile, it counts as away there */
 	struct rt_call call;
 } __attribute__((aligned(64)));
 
@@ -79,6 +80,8 @@ void rt_mmu_build(void);
 __attribute__((noreturn)) void rt_enter(uint64_t fid, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
 					uint64_t a6);
 uint64_t rt_thread_id(const struct rt_thread *thread);
+/* The calling thread turns to the team's tiles; NULL: away from them. */
+void rt_thread_at(struct rt_team *team);
 extern uint8_t rt_thread_stacks[FLEX_BOARD_PAYLOAD_THREADS][GUARD_BYTES + THREAD_STACK_BYTES];
 extern uint8_t rt_core_stacks[FLEX_BOARD_CORES][GUARD_BYTES + CORE_STACK_BYTES];
 extern struct rt_core rt_cores[FLEX_BOARD_CORES];

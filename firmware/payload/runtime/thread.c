@@ -82,6 +82,8 @@ static __attribute__((noreturn)) void leave_thread(struct rt_thread *thread, enu
 	uint64_t id = id_of(thread, SEQUENCE(thread->word) + 1);
 	uint64_t v[4] = { value[0], value[1], value[2], value[3] };
 
+	if (event == EVENT_PREEMPT && thread->team)
+		__atomic_fetch_add(&thread->team->away, 1, __ATOMIC_RELEASE);
 	rt_core()->thread = NULL;
 	if (!thread_move(thread, thread->word, event))
 		rt_panic("thread state");
@@ -119,6 +121,7 @@ static __attribute__((noreturn)) void start(uint64_t op, const uint64_t arg[5])
 		leave_error(FLEX_E_EXHAUSTED);
 	}
 	memset(thread, 0, offsetof(struct rt_thread, word));
+	thread->team = NULL;
 	memset(&thread->call, 0, offsetof(struct rt_call, list));
 	thread->call.op = op;
 	memcpy(thread->call.arg, arg, sizeof(thread->call.arg));
@@ -144,6 +147,8 @@ static __attribute__((noreturn)) void resume(uint64_t id, uint64_t answer)
 		leave_error(FLEX_E_STATE);
 	if (STATE(word) == THREAD_YIELDED)
 		thread->x[0] = answer;
+	else if (thread->team)
+		__atomic_fetch_sub(&thread->team->away, 1, __ATOMIC_RELEASE);
 	rt_thread_run(thread);
 }
 
@@ -184,6 +189,14 @@ __attribute__((noreturn)) void rt_thread_sync(struct rt_thread *thread)
 	if ((esr & 0xffff) == SVC_YIELD)
 		leave_thread(thread, EVENT_YIELD, FLEX_TOS_YIELDED, thread->x);
 	leave_thread(thread, EVENT_DONE, thread->call.status, thread->call.value);
+}
+
+void rt_thread_at(struct rt_team *team)
+{
+	uint64_t mask = rt_mask();
+
+	rt_core()->thread->team = team;
+	rt_unmask(mask);
 }
 
 /* First C code of a thread. */

@@ -198,16 +198,25 @@ void srv_generate(struct rt_call *call)
 	srv_comm_status();
 }
 
+/* True while there may be tiles: a GENERATE is under way, or has not been seen to begin. */
+static bool may_help(const struct srv_session *session, bool *begun)
+{
+	bool generating = __atomic_load_n(&session->state, __ATOMIC_ACQUIRE) == SESSION_GENERATING;
+
+	*begun |= generating;
+	return generating || !*begun;
+}
+
 /* Looks for a tile for a while. */
-static bool help_once(struct srv_session *session)
+static bool help_once(struct srv_session *session, bool *begun)
 {
 	uint64_t start = rt_ticks();
 
-	do {
+	while (may_help(session, begun) && rt_ticks() - start < HELP_SPIN_TICKS) {
 		if (rt_team_help(&session->team))
 			return true;
 		rt_relax();
-	} while (rt_ticks() - start < HELP_SPIN_TICKS);
+	}
 	return false;
 }
 
@@ -217,10 +226,12 @@ void srv_work(struct rt_call *call)
 	struct srv_session *session =
 		srv_session_get(call->arg[0], SRV_IN(SESSION_IDLE) | SRV_IN(SESSION_GENERATING), &call->status);
 
+	bool begun = false;
+
 	if (!session)
 		return;
-	while (__atomic_load_n(&session->state, __ATOMIC_ACQUIRE) == SESSION_GENERATING) {
-		if (help_once(session))
+	while (may_help(session, &begun)) {
+		if (help_once(session, &begun) || !may_help(session, &begun))
 			continue;
 		call->status = srv_answer(rt_yield(FLEX_YIELD_IDLE, 0, 0, 0));
 		if (call->status)

@@ -212,7 +212,7 @@ static long flex_ioc_generate(struct flex_client *client, void *arg)
 	mutex_lock(&flex_models_lock);
 	model->users++;
 	mutex_unlock(&flex_models_lock);
-	return flex_request_start(client, model, ask, submitted);
+	return flex_leader_start(client, model, ask, submitted);
 }
 
 static long flex_result_copy(struct flex_request *request, struct flex_ioc_result *out)

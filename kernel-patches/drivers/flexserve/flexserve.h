@@ -15,6 +15,11 @@
  * Reclaim (the shrinker) takes only a mailbox and flex_slots_lock. Whoever
  * holds a mailbox neither allocates memory nor waits for reclaim, so reclaim
  * always gets one.
+ *
+ * Files call downwards only:
+ *
+ *   main > dev > leader > request, strawman, cached > model > session >
+ *   load, region > recall > payload, protect, slots > mailbox, smc, clock, worker
  */
 #ifndef FLEXSERVE_H
 #define FLEXSERVE_H
@@ -106,13 +111,15 @@ struct flex_range {
 	u32 held;		/* slots with a page, those under recall included */
 	u32 moving;		/* of them, under recall now */
 	u32 cursor;		/* recall goes on below this index */
-	bool recallable;	/* a model's; a session's pages only go at its end */
+	bool recallable;	/* a model's always, a session's between prompts */
 };
 int flex_slots_init(u32 slots);
 void flex_slots_exit(void);
 int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable);
 void flex_range_remove(struct flex_range *range);
 void flex_range_touch(struct flex_range *range);
+void flex_range_park(struct flex_range *range);
+void flex_range_unpark(struct flex_range *range);
 void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count);
 u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
 u32 flex_range_held(struct flex_range *range);
@@ -133,6 +140,7 @@ int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages
 int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
 	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded);
+int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_clock *clock);
 
 /* recall.c: and back */
 int flex_recall_init(void);
@@ -175,6 +183,8 @@ struct flex_call_ops {
 	s64 (*turn)(struct flex_call *call, u64 ticks);
 	/* A yield, after turn(): returns what RESUME is answered with. */
 	s64 (*yielded)(struct flex_call *call, u64 reason, const struct arm_smccc_1_2_regs *values);
+	/* A yield for want of work, after turn(): FLEX_OK, or what ends the thread. May sleep. */
+	s64 (*idle)(struct flex_call *call);
 };
 
 struct flex_call {
@@ -183,6 +193,7 @@ struct flex_call {
 	const struct flex_call_ops *ops;
 	void *context;
 	bool hasty;		/* no waiting when anything is exhausted */
+	u32 idle;		/* visits in a row that found nothing to do */
 	u64 entries;		/* out: entries into the payload */
 	struct arm_smccc_1_2_regs result;	/* out: of the last return */
 };
@@ -239,6 +250,23 @@ int flex_model_shut(struct flex_model *model);
 void flex_models_init(void);
 void flex_models_exit(void);
 
+/* session.c */
+struct flex_session {
+	struct list_head idle;	/* between prompts */
+	u32 model;		/* the payload's number of its model */
+	u32 epoch;		/* of both numbers */
+	u32 context;
+	u32 id;
+	struct flex_range memory;
+};
+struct flex_session *flex_session_get(u32 model, u32 context, u32 threads, s64 *error);
+void flex_session_put(struct flex_session *session);
+bool flex_session_evict(void);
+void flex_sessions_close(u32 model, u32 epoch);
+
+/* worker.c */
+int flex_worker_start(void (*run)(void *data), void *data);
+
 /* region.c: the strawman's contiguous memory */
 struct flex_region {
 	struct page *page;
@@ -274,12 +302,10 @@ struct flex_request {
 	void *prompt;
 	struct flex_clock clock;
 	struct flex_region region;	/* a strawman's */
-	struct flex_range memory;	/* the session's */
-	struct flex_batch *batch;	/* scratch to donate that */
-	bool has_region, has_model, has_session;
-	u32 session;
-	u32 session_epoch;
+	struct flex_session *session;
+	bool has_model;
 	bool generating;		/* helpers have something to help with */
+	bool loading;			/* but not just now */
 	bool ended;			/* the last event has been posted */
 	bool cancelled;
 	bool cancel_sent;
@@ -295,9 +321,23 @@ struct flex_request {
 	struct flex_ioc_result result;
 	s32 *prompt_ids;
 };
+
+/* How a mode has the model's bytes where the payload computes. */
+struct flex_mode {
+	/* Before a session is opened; 0 or a negative errno. close() follows either way. */
+	int (*open)(struct flex_request *request);
+	/* The payload misses pages of the model, from @slot on; at least the first is there on success. */
+	int (*need)(struct flex_request *request, u64 slot, u64 count);
+	void (*close)(struct flex_request *request);
+};
+extern const struct flex_mode flex_mode_flexserve, flex_mode_strawman;
+#define FLEX_MODES (FLEX_MODE_STRAWMAN + 1)
+
 struct flex_client *flex_client_new(void);
-int flex_request_start(struct flex_client *client, struct flex_model *model,
-		       const struct flex_ioc_generate *ask, u64 submitted);
+struct flex_request *flex_request_new(struct flex_client *client, struct flex_model *model,
+				      const struct flex_ioc_generate *ask, u64 submitted);
+void flex_request_post(struct flex_request *request, const struct flex_event *event);
+void flex_request_end(struct flex_request *request, int error, s32 finish);
 void flex_request_cancel(struct flex_request *request);
 void flex_request_put(struct flex_request *request);
 void flex_requests_cancel_all(void);
@@ -305,6 +345,10 @@ void flex_client_put(struct flex_client *client);
 
 /* measure.c: for benchmarks */
 int flex_measure(struct flex_ioc_measure *ask);
+
+/* leader.c */
+int flex_leader_start(struct flex_client *client, struct flex_model *model,
+		      const struct flex_ioc_generate *ask, u64 submitted);
 
 /* dev.c */
 int flex_dev_init(void);

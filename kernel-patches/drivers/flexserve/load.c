@@ -7,6 +7,7 @@
 #include <linux/flexserve.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/slab.h>
 #include <linux/uio.h>
 #include "flexserve.h"
 
@@ -257,5 +258,26 @@ int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file,
 		}
 	}
 	flex_clock_enter(clock, before);
+	return ret;
+}
+
+/**
+ * flex_load_blank() - fill empty slots with pages, whatever these hold
+ * @range: the caller is its only loader
+ * @index: first slot, from the start of the range
+ * @count: slots; what lies behind the range is left out
+ * @clock: is told where time goes
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_clock *clock)
+{
+	struct flex_batch *batch = kvmalloc(sizeof(*batch), GFP_KERNEL);
+	u32 loaded = 0;
+	int ret = -ENOMEM;
+
+	if (batch)
+		ret = flex_load(range, index, count, NULL, 0, batch, clock, &loaded);
+	kvfree(batch);
 	return ret;
 }

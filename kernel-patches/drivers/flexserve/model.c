@@ -75,6 +75,7 @@ int flex_model_shut(struct flex_model *model)
 
 	if (!model->open)
 		return 0;
+	flex_sessions_close(model->id, model->epoch);
 	/* After a panic the payload has forgotten it already. */
 	if (model->epoch == flex_payload_epoch())
 		error = flex_payload_call(FLEX_OP_MODEL_CLOSE, model->id, 0, 0, NULL);
@@ -181,7 +182,8 @@ int flex_model_reserve(struct flex_model *model, char *reason)
 
 	do {
 		error = flex_payload_run(&call);
-	} while (error == FLEX_E_EXHAUSTED && flex_models_evict(model));
+	} while (error == FLEX_E_EXHAUSTED &&
+		 (flex_session_evict() || flex_models_evict(model)));
 	if (error == FLEX_E_EXHAUSTED) {
 		call.hasty = false;
 		error = flex_payload_run(&call);

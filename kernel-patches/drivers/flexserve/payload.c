@@ -14,7 +14,13 @@
 
 #define FLEX_PATIENCE_MS 1000	/* for a free payload thread, or the restart after a panic */
 #define FLEX_PATIENCE_US 200
-#define FLEX_IDLE_US 20		/* a thread that waits for another one */
+/*
+ * A thread that waits for another one looks for about 100 us before it comes
+ * out. Others run then; if that was in vain for some rounds, it takes a nap.
+ */
+#define FLEX_IDLE_ROUNDS 16
+#define FLEX_IDLE_US 20
+#define FLEX_IDLE_NS 300000	/* a visit that took longer found something to do */
 
 static unsigned int watchdog_ms = 10000;
 module_param(watchdog_ms, uint, 0644);
@@ -83,14 +89,27 @@ void flex_payload_lost(void)
 	schedule_work(&flex_payload_lost_item);
 }
 
-static s64 flex_payload_yielded(struct flex_call *call)
+static s64 flex_payload_idle(struct flex_call *call, u64 ticks)
+{
+	s64 answer = call->ops && call->ops->idle ? call->ops->idle(call) : FLEX_OK;
+
+	if (answer != FLEX_OK)
+		return answer;
+	if (ticks > FLEX_IDLE_NS / 1000 * (arch_timer_get_cntfrq() / 1000000))
+		call->idle = 0;
+	if (call->idle++ < FLEX_IDLE_ROUNDS)
+		yield();
+	else
+		usleep_range(FLEX_IDLE_US, 2 * FLEX_IDLE_US);
+	return FLEX_OK;
+}
+
+static s64 flex_payload_yielded(struct flex_call *call, u64 ticks)
 {
 	u64 reason = call->result.a2;
 
-	if (reason == FLEX_YIELD_IDLE) {
-		usleep_range(FLEX_IDLE_US, 2 * FLEX_IDLE_US);
-		return FLEX_OK;
-	}
+	if (reason == FLEX_YIELD_IDLE)
+		return flex_payload_idle(call, ticks);
 	if (call->ops && call->ops->yielded)
 		return call->ops->yielded(call, reason, &call->result);
 	return FLEX_E_INVAL;
@@ -166,7 +185,7 @@ s64 flex_payload_run(struct flex_call *call)
 		if (error)
 			return error;
 		if (status == FLEX_TOS_YIELDED) {
-			args.a2 = (u64)flex_payload_yielded(call);
+			args.a2 = (u64)flex_payload_yielded(call, ticks);
 		} else {
 			flex_count(FLEX_COUNT_PREEMPTIONS, 1);
 			cond_resched();

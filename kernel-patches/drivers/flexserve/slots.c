@@ -130,6 +130,35 @@ void flex_range_touch(struct flex_range *range)
 }
 
 /**
+ * flex_range_park() - nobody uses the range for now: reclaim may have its pages
+ * @range: added, not recallable, nobody loads it
+ *
+ * It goes before all weights: its pages come back without a read.
+ */
+void flex_range_park(struct flex_range *range)
+{
+	spin_lock(&flex_slots_lock);
+	range->recallable = true;
+	range->cursor = range->count;
+	list_add(&range->lru, &flex_lru);
+	atomic_long_add(range->held, &flex_recallable_held);
+	spin_unlock(&flex_slots_lock);
+}
+
+/**
+ * flex_range_unpark() - the range is used again
+ * @range: parked; what is under recall now still goes
+ */
+void flex_range_unpark(struct flex_range *range)
+{
+	spin_lock(&flex_slots_lock);
+	range->recallable = false;
+	list_del_init(&range->lru);
+	atomic_long_sub(range->held, &flex_recallable_held);
+	spin_unlock(&flex_slots_lock);
+}
+
+/**
  * flex_range_publish() - pages have been claimed for slots; recall may take them
  * @range: the caller is its only loader
  * @index: first slot, from the start of the range
@@ -145,9 +174,9 @@ void flex_range_publish(struct flex_range *range, u32 index, struct page **page,
 		flex_slot_set(range->first + index + i, (unsigned long)page[i]);
 	flex_range_account(range, count, 0);
 	range->cursor = max(range->cursor, index + count);
-	spin_unlock(&flex_slots_lock);
 	if (range->recallable)
 		atomic_long_add(count, &flex_recallable_held);
+	spin_unlock(&flex_slots_lock);
 }
 
 /* Run of empty slots at or after *index; -1: an entry must settle first. */

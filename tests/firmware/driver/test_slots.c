@@ -88,6 +88,39 @@ static void test_a_session_is_left_alone(void)
 	flex_range_remove(&session);
 }
 
+/* Between prompts its pages go first, and come back blank; during one they stay. */
+static void test_a_parked_session_goes_before_weights(void)
+{
+	struct flex_range model = { 0 }, session = { 0 };
+	struct flex_mailbox_lease *lease = test_lease();
+
+	expect(!flex_range_add(&model, 0, 20, true) && !flex_range_add(&session, 20, 20, false));
+	fill(&model, 0, 20);
+	fill(&session, 0, 20);
+	expect(flex_slots_recallable() == 20);
+	flex_range_park(&session);
+	expect(flex_slots_recallable() == 40);
+	expect(recall(NULL, 5, FLEX_OK, NULL) == 5);
+	expect(flex_range_held(&session) == 15 && flex_range_held(&model) == 20);
+
+	/* One that is used again while a recall is under way. */
+	expect(flex_slots_collect(NULL, lease, 3) == 3);
+	flex_range_unpark(&session);
+	expect(flex_slots_recallable() == 20);
+	lease->memory->result[0] = lease->memory->result[1] = FLEX_OK;
+	lease->memory->result[2] = FLEX_E_PINNED;
+	expect(flex_slots_settle(lease, 3) == 2);
+	expect(flex_range_held(&session) == 13 && flex_slots_recallable() == 20);
+	expect(recall(NULL, 512, FLEX_OK, NULL) == 20 && flex_range_held(&session) == 13);
+
+	flex_range_park(&session);
+	expect(flex_slots_recallable() == 13);
+	expect(recall(&session, 512, FLEX_OK, NULL) == 13 && flex_slots_recallable() == 0);
+	flex_range_remove(&session);
+	flex_range_remove(&model);
+	test_lease_free(lease);
+}
+
 /* Pinned pages at the end must not hide the unpinned ones below them. */
 static void test_pinned_pages_are_passed_over(void)
 {
@@ -236,6 +269,7 @@ int main(void)
 	test_unknown_states_are_never_freed();
 	test_holes_are_found_in_runs();
 	test_foreign_slots_are_refused();
+	test_a_parked_session_goes_before_weights();
 	test_one_loader_and_two_recallers();
 	flex_slots_exit();
 	return 0;

@@ -134,6 +134,15 @@ static void bad_arguments_are_refused(void)
 	EQUAL(yields[FLEX_YIELD_NEED], 0);
 }
 
+/* A helper that waits for a generation to begin is told that there will be none. */
+static int64_t no_more_help(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	EQUAL(reason, FLEX_YIELD_IDLE);
+	EQUAL(v1 + v2 + v3, 0);
+	yields[reason]++;
+	return FLEX_E_CANCELLED;
+}
+
 static void bad_arguments_of_a_session_are_refused(void)
 {
 	uint64_t model = start_model(), session;
@@ -151,7 +160,9 @@ static void bad_arguments_of_a_session_are_refused(void)
 	EQUAL(fake_call(FLEX_OP_GENERATE, session, 4, 4, 2).status, FLEX_E_INVAL);
 	EQUAL(fake_call(FLEX_OP_GENERATE, session, 128, 4, 0).status, FLEX_E_PROMPT); /* no room for a token */
 	EQUAL(srv_pinned_pages(), 0);
-	EQUAL(fake_call(FLEX_OP_WORK, session, 0, 0, 0).status, FLEX_TOS_DONE);
+	fake_on_yield = no_more_help;
+	EQUAL(fake_call(FLEX_OP_WORK, session, 0, 0, 0).status, FLEX_E_CANCELLED);
+	EQUAL(yields[FLEX_YIELD_IDLE], 1);
 	EQUAL(fake_call(FLEX_OP_SESSION_CANCEL, session, 0, 0, 0).status, FLEX_E_STATE);
 }
 
@@ -335,6 +346,27 @@ static void cancelled_generation_ends_and_the_session_goes_on(void)
 	EQUAL(fake_call(FLEX_OP_SESSION_CLOSE, generating, 0, 0, 0).status, FLEX_TOS_DONE);
 }
 
+static uint64_t early_helps;
+
+/* A helper comes before the generation, sees it begin at its third look, and leaves when it has ended. */
+static int64_t begins_late(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	if (reason == FLEX_YIELD_IDLE && ++early_helps == 3)
+		CHECK(srv_session_begin(srv_session_get(generating, SRV_IN(SESSION_IDLE), &(int64_t){ 0 })));
+	if (reason == FLEX_YIELD_IDLE && early_helps == 5)
+		srv_session_end(srv_session_get(generating, SRV_IN(SESSION_GENERATING), &(int64_t){ 0 }));
+	CHECK(early_helps <= 5);
+	return obliging(reason, v1, v2, v3);
+}
+
+static void helper_waits_for_the_beginning_and_leaves_at_the_end(void)
+{
+	generating = open_session(start_model());
+	fake_on_yield = begins_late;
+	EQUAL(fake_call(FLEX_OP_WORK, generating, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(early_helps, 5);
+}
+
 static void working_memory_is_wiped_on_close(void)
 {
 	uint64_t session = open_session(start_model());
@@ -376,6 +408,7 @@ int main(void)
 		TEST(end_of_sequence_ends_unless_ignored),
 		TEST(answers_of_the_nw_end_a_generation),
 		TEST(cancelled_generation_ends_and_the_session_goes_on),
+		TEST(helper_waits_for_the_beginning_and_leaves_at_the_end),
 		TEST(working_memory_is_wiped_on_close),
 		TEST(sessions_and_models_run_out_and_come_back),
 	};

@@ -261,11 +261,22 @@ static void count_tile(void *arg, uint32_t tile)
 	__atomic_fetch_add(&((uint32_t *)arg)[tile], 1, __ATOMIC_RELAXED);
 }
 
-static void *helper(void *unused)
+/* A core, with a thread running on it, for each of the host's threads. */
+static struct rt_core team_cores[4];
+static struct rt_thread team_threads[4];
+
+static void enter_core(unsigned int number)
 {
+	team_cores[number].thread = &team_threads[number];
+	fake_core = &team_cores[number];
+}
+
+static void *helper(void *number)
+{
+	enter_core((unsigned int)(uintptr_t)number);
 	while (!__atomic_load_n(&team_over, __ATOMIC_ACQUIRE))
 		rt_team_help(&team);
-	return unused;
+	return NULL;
 }
 
 static int64_t step_aside(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
@@ -281,8 +292,9 @@ static void every_tile_runs_once(void)
 	pthread_t helpers[3];
 
 	fake_on_yield = step_aside;
+	enter_core(0);
 	for (unsigned int i = 0; i < 3; i++)
-		CHECK(pthread_create(&helpers[i], NULL, helper, NULL) == 0);
+		CHECK(pthread_create(&helpers[i], NULL, helper, (void *)(uintptr_t)(i + 1)) == 0);
 	for (uint32_t job = 1; job <= JOBS; job++) {
 		uint32_t tiles = 1 + job * 7 % TILES;
 
@@ -298,6 +310,76 @@ static void every_tile_runs_once(void)
 	CHECK(!rt_team_help(&team));
 }
 
+/* Where a helper is while the leader waits for its tile. */
+static enum { OUTSIDE, AT_TILE, TILE_DONE } helper_at;
+static unsigned int waits;
+
+static void slow_tile(void *arg, uint32_t tile)
+{
+	bool helping = rt_core() == arg;
+
+	(void)tile;
+	if (helping)
+		__atomic_store_n(&helper_at, AT_TILE, __ATOMIC_RELEASE);
+	/* Each of the two gets one: the leader waits in its own until the helper has the other. */
+	while (__atomic_load_n(&helper_at, __ATOMIC_ACQUIRE) == (helping ? AT_TILE : OUTSIDE))
+		sched_yield();
+}
+
+static void *slow_helper(void *unused)
+{
+	enter_core(1);
+	while (!rt_team_help(&team))
+		sched_yield();
+	return unused;
+}
+
+/* The leader leaves: the helper is resumed, and its tile ends. */
+static int64_t resume_helper(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	step_aside(reason, v1, v2, v3);
+	/* A slow host may let the leader out again before the helper has come to its end. */
+	if (waits++)
+		return FLEX_OK;
+	EQUAL(team.away, 1);
+	__atomic_store_n(&team.away, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&helper_at, TILE_DONE, __ATOMIC_RELEASE);
+	return FLEX_OK;
+}
+
+static void leader_leaves_for_a_helper_that_is_away(void)
+{
+	pthread_t other;
+
+	fake_on_yield = resume_helper;
+	enter_core(0);
+	__atomic_store_n(&team.away, 1, __ATOMIC_RELEASE); /* what its preemption in the tile will have left */
+	CHECK(pthread_create(&other, NULL, slow_helper, NULL) == 0);
+	rt_team_run(&team, slow_tile, &team_cores[1], 2);
+	CHECK(waits >= 1);
+	pthread_join(other, NULL);
+}
+
+static void preempted_at_a_tile_counts_as_away(void)
+{
+	struct rt_thread *thread = begin();
+	uint64_t id;
+
+	thread->team = &team;
+	interrupt(thread);
+	EQUAL(team.away, 1);
+	id = left.x1;
+	enter(FLEX_TOS_RESUME, id, 0);
+	EQUAL(way, RUNNING);
+	EQUAL(team.away, 0);
+	/* A resume that is refused changes nothing, and neither does a preemption elsewhere. */
+	enter(FLEX_TOS_RESUME, id, 0);
+	EQUAL(team.away, 0);
+	thread->team = NULL;
+	interrupt(thread);
+	EQUAL(team.away, 0);
+}
+
 int main(void)
 {
 	static const struct test tests[] = {
@@ -310,6 +392,8 @@ int main(void)
 		TEST(ids_that_never_were_are_refused),
 		TEST(threads_of_a_dead_epoch_are_refused),
 		TEST(every_tile_runs_once),
+		TEST(leader_leaves_for_a_helper_that_is_away),
+		TEST(preempted_at_a_tile_counts_as_away),
 	};
 
 	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));

@@ -46,10 +46,20 @@ static inline void *kvcalloc(size_t n, size_t bytes, int flags)
 	(void)flags;
 	return calloc(n, bytes);
 }
+static inline void *kzalloc(size_t bytes, int flags)
+{
+	(void)flags;
+	return calloc(1, bytes);
+}
 static inline void kvfree(void *memory)
 {
 	free(memory);
 }
+#define kfree(memory) free(memory)
+#define ERR_PTR(error) ((void *)(long)(error))
+#define PTR_ERR(pointer) ((long)(pointer))
+#define IS_ERR(pointer) ((unsigned long)(pointer) >= (unsigned long)-4095L)
+#define usleep_range(least, most) usleep(least)
 
 /* Lists */
 struct list_head {
@@ -64,6 +74,13 @@ static inline bool list_empty(const struct list_head *list)
 {
 	return list->next == list;
 }
+static inline void list_add(struct list_head *entry, struct list_head *head)
+{
+	entry->next = head->next;
+	entry->prev = head;
+	head->next->prev = entry;
+	head->next = entry;
+}
 static inline void list_add_tail(struct list_head *entry, struct list_head *head)
 {
 	entry->prev = head->prev;
@@ -77,6 +94,7 @@ static inline void list_del_init(struct list_head *entry)
 	entry->next->prev = entry->prev;
 	INIT_LIST_HEAD(entry);
 }
+#define list_del(entry) list_del_init(entry)
 static inline void list_move_tail(struct list_head *entry, struct list_head *head)
 {
 	list_del_init(entry);

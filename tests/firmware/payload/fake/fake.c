@@ -6,6 +6,7 @@
 #include "fake.h"
 #include "flex_core.h"
 #include "rt_arch.h"
+#include "runtime.h"
 
 #define WINDOW_BYTES ((size_t)FLEX_BOARD_SLOTS * FLEX_PAGE_SIZE)
 #define BLOCKS (FLEX_BOARD_DRAM_SIZE >> FLEX_BLOCK_SHIFT)
@@ -273,6 +274,11 @@ int64_t rt_yield(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
 	CHECK(!fake_masked); /* no lock is held over a yield */
 	CHECK(fake_on_yield);
 	return fake_on_yield(reason, v1, v2, v3);
+}
+
+__attribute__((weak)) void rt_thread_at(struct rt_team *team)
+{
+	(void)team;
 }
 
 __attribute__((weak)) void rt_drill_hang(void)

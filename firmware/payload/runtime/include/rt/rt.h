@@ -45,6 +45,7 @@ __attribute__((noreturn)) void rt_panic(const char *message);
 struct rt_team {
 	uint64_t word; /* sequence 63..40, tiles 39..20, next tile 19..0 */
 	uint32_t done;
+	uint32_t away; /* of those who are at its tiles, how many the normal world has preempted and not yet resumed */
 	void (*fn)(void *arg, uint32_t tile);
 	void *arg;
 };

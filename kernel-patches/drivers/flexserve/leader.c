@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The threads of a request. The leader enters GENERATE and does what the
+ * payload yields for; helpers enter WORK. Nothing binds them to a core, so
+ * Linux moves them, and the secure threads move along.
+ */
+#include <linux/delay.h>
+#include <linux/errno.h>
+#include <linux/sched.h>
+#include <linux/semaphore.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include "flexserve.h"
+
+#define FLEX_HELPER_US 200		/* until a thread of the payload may be free */
+/*
+ * NEEDs within one layer. A large layer has some dozens; more than this and its
+ * pages are taken back faster than they come.
+ */
+#define FLEX_NEEDS_MAX 1024
+#define FLEX_TURN_JIFFIES (HZ / 20)	/* waiting for other requests to leave a thread */
+
+static DEFINE_SEMAPHORE(flex_busy_threads, FLEX_BUSY_THREADS);
+
+static const struct flex_mode * const flex_modes[FLEX_MODES] = {
+	[FLEX_MODE_FLEXSERVE] = &flex_mode_flexserve,
+	[FLEX_MODE_STRAWMAN] = &flex_mode_strawman,
+};
+
+static s64 flex_leader_token(struct flex_request *request, const struct arm_smccc_1_2_regs *values)
+{
+	const struct flex_session_comm *comm = flex_session_comm(request->session->id);
+	u32 bytes = min_t(u64, values->a4, FLEX_TEXT_BYTES), at = 0;
+	u64 now = flex_ticks();
+	struct flex_event event = { .type = FLEX_EVENT_TOKEN, .value = values->a3, .ticks = now };
+
+	flex_clock_token(&request->clock, now);
+	request->result.tokens++;
+	do {
+		event.bytes = min_t(u32, bytes - at, sizeof(event.text));
+		memcpy(event.text, comm->text + at, event.bytes);
+		flex_request_post(request, &event);
+		event.type = FLEX_EVENT_TEXT;
+		at += event.bytes;
+	} while (at < bytes);
+	return FLEX_OK;
+}
+
+/* Memory is so short that the layer under way never gets all of its pages. */
+static bool flex_leader_thrashes(struct flex_request *request)
+{
+	u64 heartbeat = READ_ONCE(flex_session_comm(request->session->id)->heartbeat);
+
+	if (heartbeat != request->needs_heartbeat)
+		request->needs = 0;
+	request->needs_heartbeat = heartbeat;
+	return ++request->needs > FLEX_NEEDS_MAX;
+}
+
+/* Working memory needs pages, whatever they hold; a model those of its file. */
+static int flex_leader_fill(struct flex_request *request, u64 slot, u64 count)
+{
+	struct flex_range *memory = &request->session->memory;
+
+	if (slot >= memory->first && slot - memory->first < memory->count)
+		return flex_load_blank(memory, slot - memory->first, min_t(u64, count, memory->count),
+				       &request->clock);
+	return flex_modes[request->model->mode]->need(request, slot, count);
+}
+
+/* Helpers have nothing to help with meanwhile: they sleep until the leader is back. */
+static s64 flex_leader_need(struct flex_request *request, const struct arm_smccc_1_2_regs *values)
+{
+	int ret;
+
+	WRITE_ONCE(request->loading, true);
+	ret = flex_leader_fill(request, values->a3, values->a4);
+	WRITE_ONCE(request->loading, false);
+	wake_up_all(&request->helpers_wait);
+	if (!ret && flex_leader_thrashes(request))
+		ret = -ENOMEM;
+	request->load_error = ret;
+	return ret ? FLEX_E_EXHAUSTED : FLEX_OK;
+}
+
+static s64 flex_leader_yielded(struct flex_call *call, u64 reason,
+			       const struct arm_smccc_1_2_regs *values)
+{
+	struct flex_request *request = call->context;
+
+	if (READ_ONCE(request->cancelled))
+		return FLEX_E_CANCELLED;
+	switch (reason) {
+	case FLEX_YIELD_TOKEN:
+		return flex_leader_token(request, values);
+	case FLEX_YIELD_NEED:
+		return flex_leader_need(request, values);
+	default:
+		return FLEX_E_INVAL;
+	}
+}
+
+static void flex_leader_send_cancel(struct flex_request *request)
+{
+	if (request->cancel_sent)
+		return;
+	request->cancel_sent = true;
+	flex_payload_call(FLEX_OP_SESSION_CANCEL, request->session->id, 0, 0, NULL);
+}
+
+static s64 flex_leader_turn(struct flex_call *call, u64 ticks)
+{
+	struct flex_request *request = call->context;
+	struct flex_session_comm *comm = flex_session_comm(request->session->id);
+
+	flex_clock_shift(&request->clock, FLEX_PART_PREFILL, ticks);
+	atomic64_add(ticks, &request->watchdog.spent);
+	if (READ_ONCE(request->cancelled))
+		flex_leader_send_cancel(request);
+	if (!flex_watchdog_late(&request->watchdog, READ_ONCE(comm->heartbeat)))
+		return FLEX_OK;
+	flex_leader_send_cancel(request);
+	WRITE_ONCE(request->abandoned, true);
+	return FLEX_E_TIMEOUT;
+}
+
+static const struct flex_call_ops flex_leader_ops = {
+	.turn = flex_leader_turn,
+	.yielded = flex_leader_yielded,
+};
+
+static s64 flex_helper_turn(struct flex_call *call, u64 ticks)
+{
+	struct flex_request *request = call->context;
+
+	atomic64_add(ticks, &request->watchdog.spent);
+	return READ_ONCE(request->abandoned) ? FLEX_E_TIMEOUT : FLEX_OK;
+}
+
+static s64 flex_helper_idle(struct flex_call *call)
+{
+	struct flex_request *request = call->context;
+
+	wait_event(request->helpers_wait, !READ_ONCE(request->loading));
+	return READ_ONCE(request->generating) ? FLEX_OK : FLEX_E_CANCELLED;
+}
+
+static const struct flex_call_ops flex_helper_ops = {
+	.turn = flex_helper_turn,
+	.idle = flex_helper_idle,
+};
+
+/* Return: what the payload ended it with; FLEX_E_EXHAUSTED when no thread is free. */
+static s64 flex_helper_work(struct flex_request *request)
+{
+	struct flex_call call = { .op = FLEX_OP_WORK, .arg = { request->session->id },
+				  .ops = &flex_helper_ops, .context = request, .hasty = true };
+	s64 error;
+
+	if (down_trylock(&flex_busy_threads))
+		return FLEX_E_EXHAUSTED;
+	error = flex_payload_run(&call);
+	up(&flex_busy_threads);
+	atomic64_add(call.entries, &request->entries);
+	return error;
+}
+
+static void flex_helper(void *data)
+{
+	struct flex_request *request = data;
+
+	while (READ_ONCE(request->generating) && flex_helper_work(request) == FLEX_E_EXHAUSTED)
+		usleep_range(FLEX_HELPER_US, 2 * FLEX_HELPER_US);
+	if (atomic_dec_and_test(&request->helpers))
+		wake_up_all(&request->helpers_wait);
+	flex_request_put(request);
+}
+
+static void flex_helpers_start(struct flex_request *request)
+{
+	u32 i;
+
+	WRITE_ONCE(request->generating, true);
+	for (i = 1; i < request->ask.threads; i++) {
+		kref_get(&request->refs);
+		atomic_inc(&request->helpers);
+		if (!flex_worker_start(flex_helper, request))
+			continue;
+		/* Fewer hands, the same tokens. */
+		atomic_dec(&request->helpers);
+		flex_request_put(request);
+		break;
+	}
+}
+
+static void flex_helpers_stop(struct flex_request *request)
+{
+	WRITE_ONCE(request->generating, false);
+	wait_event(request->helpers_wait, !atomic_read(&request->helpers));
+}
+
+static int flex_leader_open_session(struct flex_request *request)
+{
+	const struct flex_model *model = request->model;
+	struct flex_session *session;
+	s64 error;
+
+	if (request->ask.context > model->max_context) {
+		snprintf(request->result.reason, sizeof(request->result.reason),
+			 "the model's context is %u tokens at the most, %u were asked for",
+			 model->max_context, request->ask.context);
+		return -EINVAL;
+	}
+	session = flex_session_get(model->id, request->ask.context, request->ask.threads, &error);
+	request->result.flex_error = error;
+	if (IS_ERR(session))
+		return PTR_ERR(session);
+	request->session = session;
+	return 0;
+}
+
+static void flex_leader_copy_result(struct flex_request *request, s64 error)
+{
+	const struct flex_session_comm *comm = flex_session_comm(request->session->id);
+	u32 tokens = min_t(u64, comm->prompt_tokens, FLEX_PROMPT_IDS);
+
+	request->result.prefill_ticks = comm->prefill_ticks;
+	request->result.decode_ticks = comm->decode_ticks;
+	request->result.prompt_tokens = tokens;
+	memcpy(request->prompt_ids, comm->prompt_ids, tokens * sizeof(s32));
+	if (error == FLEX_E_PROMPT || error == FLEX_E_MODEL)
+		strscpy(request->result.reason, comm->reason, FLEX_REASON_BYTES);
+	if (error == FLEX_E_PROMPT && !comm->reason[0])
+		strscpy(request->result.reason,
+			"the prompt is empty, longer than the context, or not UTF-8");
+}
+
+static void flex_leader_hand_over(struct flex_request *request, struct flex_session_comm *comm)
+{
+	/* What an earlier prompt left there is not this one's. */
+	comm->prompt_tokens = 0;
+	comm->prefill_ticks = 0;
+	comm->decode_ticks = 0;
+	comm->reason[0] = 0;
+	memcpy(comm->prompt, request->prompt, min_t(u32, request->ask.prompt_bytes, FLEX_PROMPT_BYTES));
+	request->watchdog.heartbeat = READ_ONCE(comm->heartbeat);
+}
+
+/* Return: 0 with *finish, or a negative errno. */
+static int flex_leader_generate(struct flex_request *request, s32 *finish)
+{
+	struct flex_call call = {
+		.op = FLEX_OP_GENERATE, .ops = &flex_leader_ops, .context = request,
+		.arg = { request->session->id, request->ask.prompt_bytes, request->ask.n_predict,
+			 request->ask.flags & ~FLEX_GENERATE_FROM_MODEL },
+	};
+	s64 error;
+
+	flex_leader_hand_over(request, flex_session_comm(request->session->id));
+	while (down_timeout(&flex_busy_threads, FLEX_TURN_JIFFIES))
+		if (READ_ONCE(request->cancelled))
+			return -ECANCELED;
+	flex_helpers_start(request);
+	error = flex_payload_run(&call);
+	up(&flex_busy_threads);
+	flex_helpers_stop(request);
+	atomic64_add(call.entries, &request->entries);
+	if (request->abandoned)
+		flex_payload_restart();
+	else if (error != FLEX_OK && request->session->epoch != flex_payload_epoch())
+		error = FLEX_E_PANIC;
+
+	flex_leader_copy_result(request, error);
+	*finish = call.result.a3;
+	request->result.flex_error = error;
+	return request->load_error ? request->load_error : flex_errno(error);
+}
+
+static int flex_leader_work(struct flex_request *request, s32 *finish)
+{
+	int ret;
+
+	ret = flex_modes[request->model->mode]->open(request);
+	if (!ret)
+		ret = flex_leader_open_session(request);
+	if (!ret && READ_ONCE(request->cancelled))
+		ret = -ECANCELED;
+	if (!ret)
+		ret = flex_leader_generate(request, finish);
+	return ret;
+}
+
+static void flex_leader(void *data)
+{
+	struct flex_request *request = data;
+	s32 finish = 0;
+	int ret;
+
+	ret = flex_leader_work(request, &finish);
+	flex_request_end(request, ret, finish);
+	if (request->session)
+		flex_session_put(request->session);
+	flex_modes[request->model->mode]->close(request);
+	complete_all(&request->done);
+	wake_up_all(&request->client->wait);
+	flex_request_put(request);
+}
+
+/**
+ * flex_leader_start() - begin a request
+ * @client: locked, without a request under way; gets a reference to the new one
+ * @model: a use of it becomes the request's, whatever happens
+ * @ask: as the client put it
+ * @submitted: ticks when it did
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_leader_start(struct flex_client *client, struct flex_model *model,
+		      const struct flex_ioc_generate *ask, u64 submitted)
+{
+	struct flex_request *request = flex_request_new(client, model, ask, submitted);
+	int ret;
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	kref_get(&request->refs);
+	ret = flex_worker_start(flex_leader, request);
+	if (!ret) {
+		client->request = request;
+		return 0;
+	}
+	flex_request_put(request);
+	flex_request_put(request);
+	return ret;
+}

@@ -22,7 +22,7 @@ POLL_SECONDS = 0.05
 def _dram_word(board: Session, pa: int) -> int:
     """Eight bytes of physical memory as the emulator has them, past every protection."""
     limit = Deadline(20, "look into DRAM")
-    with board.power.monitor(limit) as monitor:
+    with board.emulator.monitor(limit) as monitor:
         text = monitor.execute("human-monitor-command", limit, **{"command-line": f"xp /1gx {pa:#x}"})
     return int(str(text).split(":")[1].split()[0], 0)
 
@@ -64,7 +64,7 @@ def test_a_reset_by_linux_scrubs_first(own_board: Session) -> None:
 def test_a_reset_by_the_board_scrubs_before_linux(own_board: Session) -> None:
     page = _secret_page(own_board)
     boots = own_board.console.boots
-    own_board.power.reset(Deadline(30, "reset"))
+    own_board.emulator.reset(Deadline(30, "reset"))
     _wait_next_boot(own_board, boots, "kernel")
     assert _dram_word(own_board, page) != PATTERN
 

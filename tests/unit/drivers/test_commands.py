@@ -20,7 +20,8 @@ from fake_site import BUILD, Site, emulators
 
 from flexkit import paths
 from flexkit.cli.main import run
-from flexkit.drivers import lock, qemu, session
+from flexkit.drivers import access, lock, qemu, session
+from flexkit.flash import Ledger
 from flexkit.models import inspect
 
 DEMO = paths.project() / "models/demo.gguf"
@@ -126,11 +127,11 @@ def test_a_person_at_the_console(stock: Site) -> None:
 def test_state_fails_when_other_parts_run_than_were_flashed(stock: Site, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["power", "on", "--flavour", "stock"]) == 0
     try:
-        book = session.Ledger("qemu-virt")
+        book = Ledger("qemu-virt")
         current = book.current("stock")
         assert current is not None
         told = replace(current, parts={"agent": "0" * 32})
-        stock.monkeypatch.setattr(session, "deployment_of", lambda *_: told)
+        stock.monkeypatch.setattr(access, "deployment_of", lambda *_: told)
         capfd.readouterr()
         assert run(["state"]) == 5
         out, err = capfd.readouterr()
@@ -192,7 +193,7 @@ def test_bad_input_is_refused_before_a_board_is_touched(site: Site, tmp_path: Pa
         ["-m", "demo", "-p", "hi", "-b", "qemu-virtual"],
     ):
         assert run(["infer", *words]) == 2, words
-    assert not any(entry.action == "boot" for entry in session.Ledger("qemu-virt").entries())
+    assert not any(entry.action == "boot" for entry in Ledger("qemu-virt").entries())
 
 
 def test_each_failure_has_its_exit_code(stock: Site, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:

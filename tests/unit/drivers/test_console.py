@@ -10,6 +10,7 @@ import pytest
 
 from flexkit import boards
 from flexkit.deadline import Deadline
+from flexkit.drivers import console, logs
 from flexkit.drivers.console import Console, ConsoleTransport
 from flexkit.errors import BoardLost
 from flexkit.link.records import Kind, Record, encode
@@ -21,7 +22,9 @@ class Cable:
         self.board, host = socket.socketpair()
         self.dead = ""
         stages = boards.load("qemu-virt").boot.stages
-        self.console = Console(SocketTransport(host, "board"), stages, log, lambda: self.dead)
+        self.console = Console(
+            "board", SocketTransport(host, "board"), stages, log, lambda: self.dead, lambda seen: f"advice {seen}"
+        )
 
 
 @pytest.fixture
@@ -61,6 +64,67 @@ def test_silence_says_how_far_it_came(cable: Cable) -> None:
         cable.console.wait_stage("agent", soon(0.3))
     assert "something odd" in caught.value.message
     assert str(cable.console.log) in caught.value.mend
+
+
+def test_silence_asks_for_advice_with_what_came(cable: Cable) -> None:
+    cable.board.sendall(b"BL1: v2\r\n\xff\xfe")
+    with pytest.raises(BoardLost) as caught:
+        cable.console.wait_stage("agent", soon(0.3))
+    assert caught.value.mend.startswith("advice Seen(count=11, unreadable=2, reached='bl1')\n")
+
+
+def test_a_last_line_that_was_lost_is_not_waited_for(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_QUIET_SECONDS", 0.3)
+    cable.board.sendall(b"flexkit: userspace\r\nflexkit: ag\xffnt reXdy\r\n")
+    assert cable.console.wait_ready(soon()) is False
+    cable.board.sendall(b"flexkit: agent ready\r\n")
+    assert cable.console.wait_ready(soon()) is True
+
+
+def test_a_board_that_said_nothing_is_not_asked(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_QUIET_SECONDS", 0.1)
+    cable.board.sendall(b"some other system\r\n")
+    with pytest.raises(BoardLost, match="last stage reached: none"):
+        cable.console.wait_ready(soon(0.5))
+
+
+def test_a_board_that_is_switched_off_starts_from_nothing(cable: Cable) -> None:
+    cable.board.sendall(b"BL1: v2\r\nflexkit: agent ready\r\n")
+    cable.console.wait_ready(soon())
+    cable.console.switched(on=False)
+    assert (cable.console.reached, cable.console.tail, cable.console.boots) == ("", "", 0)
+
+
+def test_a_shell_is_asked_for_once_it_can_answer(cable: Cable) -> None:
+    cable.console.when_ready(b"\r")
+    cable.board.sendall(b"BL1: v2\r\n")
+    cable.console.wait_stage("bl1", soon())
+    cable.board.settimeout(5)
+    cable.board.sendall(b"flexkit: agent ready\r\nflexkit: agent ready\r\n")
+    assert cable.board.recv(10) == b"\r"
+
+
+def test_others_read_along_from_one_log_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEXKIT_STATE", str(tmp_path))
+    first = logs.new_log("bench")
+    first.write_text("one\n")
+    follow = logs.follow_logs("bench", soon())
+    assert next(follow) == "one\n"
+    with first.open("a") as sink:
+        sink.write("two\n")
+    assert next(follow) == "two\n"
+    with first.open("a") as sink:
+        sink.write("three\n")
+    logs.new_log("bench").write_text("four\n")
+    assert next(follow) + next(follow) == "three\nfour\n"
+    follow.close()
+
+
+def test_old_logs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEXKIT_STATE", str(tmp_path))
+    for _ in range(60):
+        logs.new_log("bench").write_text("x")
+    assert len(list((tmp_path / "console/bench").iterdir())) == 41
 
 
 def test_the_end_of_the_board_is_noticed_before_the_deadline(cable: Cable) -> None:

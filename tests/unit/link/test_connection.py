@@ -15,7 +15,8 @@ from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, TimedOut
 from flexkit.link.client import Client
 from flexkit.link.connection import Connection
-from flexkit.link.transport import DescriptorTransport, ProcessTransport, SerialTransport
+from flexkit.link.serial import SerialTransport
+from flexkit.link.transport import DescriptorTransport, ProcessTransport
 
 
 def soon(seconds: float = 30.0) -> Deadline:

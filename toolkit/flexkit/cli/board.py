@@ -20,7 +20,10 @@ from flexkit.cli.common import board_option, bus, json_option, print_json, timeo
 from flexkit.cli.flash import flavour_option
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, lock, open_board, qemu
-from flexkit.drivers.session import Via, power_off, power_on
+from flexkit.drivers.access import open_console, power_off, power_on
+from flexkit.drivers.bind import bind_wired
+from flexkit.drivers.logs import follow_logs
+from flexkit.drivers.session import Via
 from flexkit.errors import BoardLost
 from flexkit.flash import Ledger
 
@@ -39,9 +42,9 @@ def state(board: str | None, lab: Path | None, as_json: bool, deadline: Deadline
     """Whether a board is on and how to reach it, what was flashed, and what its parts report at run time. Fails when
     these are not the parts that were flashed, or a board that is on does not answer."""
     instance = boards.resolve(board, lab)
-    described = _describe(instance)
+    described = _describe(instance, deadline)
     try:
-        if described["power"] == "on" and not described["holder"]:
+        if described["power"] != "off" and described["deployed"] and not described["holder"]:
             _ask(instance, described, deadline)
     finally:
         if as_json:
@@ -50,11 +53,11 @@ def state(board: str | None, lab: Path | None, as_json: bool, deadline: Deadline
             _print(described)
 
 
-def _describe(instance: Instance) -> dict[str, Any]:
-    """What this host knows without asking the board."""
-    found = qemu.running(instance.name)
-    book = Ledger(instance.name)
-    return {
+def _describe(instance: Instance, deadline: Deadline) -> dict[str, Any]:
+    """What is known without asking the board itself."""
+    found = None if instance.wired else qemu.running(instance.name)
+    book = Ledger(instance.identity)
+    described = {
         "board": instance.name,
         "type": instance.type.name,
         "power": "on" if found else "off",
@@ -62,8 +65,8 @@ def _describe(instance: Instance) -> dict[str, Any]:
         "build": found.build if found else None,
         "qmp": found.qmp if found else None,
         "console": found.console if found else None,
-        "ssh": {"host": "127.0.0.1", "port": found.ssh_port, "user": "root"} if found else None,
-        "holder": lock.holder(instance.name) or None,
+        "ssh": _address(("127.0.0.1", found.ssh_port)) if found else None,
+        "holder": lock.holder(instance.identity) or None,
         "deployed": {
             flavour: current.identity for flavour in ("flex", "stock") if (current := book.current(flavour)) is not None
         },
@@ -71,11 +74,28 @@ def _describe(instance: Instance) -> dict[str, Any]:
         "identities": None,
         "wrong": None,
     }
+    if instance.wired:
+        described |= _describe_wiring(instance, deadline)
+    return described
+
+
+def _address(address: tuple[str, int]) -> dict[str, object]:
+    return {"host": address[0], "port": address[1], "user": "root"}
+
+
+def _describe_wiring(instance: Instance, deadline: Deadline) -> dict[str, Any]:
+    drivers = bind_wired(instance, bus())
+    powered = {True: "on", False: "off", None: "unknown"}[drivers.power.is_on(deadline)]
+    return {
+        "power": powered,
+        "console": instance.settings.serial or f"labgrid place {instance.settings.labgrid}",
+        "ssh": _address(drivers.ssh()) if drivers.ssh else None,
+    }
 
 
 def _ask(instance: Instance, described: dict[str, Any], deadline: Deadline) -> None:
-    flavour: Flavour = "stock" if described["flavour"] == "stock" else "flex"
-    with open_board(instance, deadline, bus(), flavour=flavour, strict=False) as session:
+    flavour: Flavour = "stock" if (described["flavour"] or next(iter(described["deployed"]))) == "stock" else "flex"
+    with open_board(instance, deadline, bus(), flavour=flavour, strict=False, revive=False) as session:
         described["identities"] = asdict(session.identity)
         described["wrong"] = list(session.wrong)
         session.check_identity()
@@ -115,11 +135,11 @@ def power(action: str, board: str | None, lab: Path | None, flavour: Flavour, de
     """Switch a board on, off, or off and on (cold). It stays on until it is switched off."""
     instance = boards.resolve(board, lab)
     if action in ("off", "cycle"):
-        was_on = power_off(instance, deadline)
+        was_on = power_off(instance, deadline, bus())
         click.echo(f"{instance.name}: off{'' if was_on else ' (it was not on)'}")
     if action in ("on", "cycle"):
         identity = power_on(instance, deadline, bus(), flavour)
-        click.echo(f"{instance.name}: on, {identity.uname}")
+        click.echo(f"{instance.name}: on, {identity.uname if identity else 'nothing of ours was flashed onto it yet'}")
 
 
 # ---- console -------------------------------------------------------------------------------------------------------
@@ -128,12 +148,15 @@ def power(action: str, board: str | None, lab: Path | None, flavour: Flavour, de
 @click.command()
 @board_option
 @flavour_option
+@click.option("--watch", is_flag=True, help="Only read, also while somebody else uses the board.")
 @timeout_option(86400)
-def console(board: str | None, lab: Path | None, flavour: Flavour, deadline: Deadline) -> None:
-    """Talk to a board's serial console; a shell answers. Leave with Ctrl-]. A board that is off is booted for it."""
+def console(board: str | None, lab: Path | None, flavour: Flavour, watch: bool, deadline: Deadline) -> None:
+    """Talk to a board's serial console; a shell answers. Leave with Ctrl-]. One that is off is switched on for it."""
     instance = boards.resolve(board, lab)
-    with open_board(instance, deadline, bus(), flavour=flavour) as session:
-        session.client.connection.close()
+    if watch:
+        _follow(instance, deadline)
+        return
+    with open_console(instance, deadline, bus(), flavour) as found:
         click.echo(f"{instance.name}: leave with {terminal.LEAVE_NAME}", err=True)
         gone = threading.Event()
 
@@ -142,11 +165,17 @@ def console(board: str | None, lab: Path | None, flavour: Flavour, deadline: Dea
             if not chunk:
                 gone.set()
 
-        session.console.tap(take)
-        session.console.write(b"\r")
-        terminal.join(session.console.write, gone.is_set, deadline)
+        found.tap(take)
+        terminal.join(found.write, gone.is_set, deadline)
         if gone.is_set():
-            raise session.console.lost(session.power.why_dead() or "its console is closed")
+            raise found.lost(found.why_gone())
+
+
+def _follow(instance: Instance, deadline: Deadline) -> None:
+    """The log of whoever reads the console, as it grows, from one log to the next."""
+    click.echo(f"{instance.name}: leave with Ctrl-C", err=True)
+    for text in follow_logs(instance.name, deadline):
+        click.echo(text, nl=False)
 
 
 # ---- shell ---------------------------------------------------------------------------------------------------------
@@ -171,7 +200,7 @@ def shell(
     """Run a command on a board and take over its exit status. Without a command: a shell to type into, over SSH with
     ``--via ssh``, else like console."""
     if not command and via == "serial":
-        context.invoke(console, board=board, lab=lab, flavour=flavour, timeout=deadline.remaining)
+        context.invoke(console, board=board, lab=lab, flavour=flavour, watch=False, timeout=deadline.remaining)
         return
     instance = boards.resolve(board, lab)
     with open_board(instance, deadline, bus(), flavour=flavour, via=via) as session:

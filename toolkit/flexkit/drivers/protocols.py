@@ -8,10 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flexkit.deadline import Deadline
+from flexkit.link.transport import Transport
 
 
 class Power(ABC):
-    """Mains or supply of a board. ``cycle`` is a cold start: nothing volatile survives it."""
+    """Mains or supply of a board. ``cycle`` is a cold start: nothing volatile survives it.
+
+    An emulator is its own power supply; what only it needs has empty bodies here.
+    """
+
+    revives: bool = True
+    """Whether a board that is on and silent may be cycled without asking anybody."""
 
     @abstractmethod
     def on(self, deadline: Deadline) -> None: ...
@@ -20,11 +27,25 @@ class Power(ABC):
     def off(self, deadline: Deadline) -> None: ...
 
     @abstractmethod
-    def is_on(self) -> bool: ...
+    def is_on(self, deadline: Deadline) -> bool | None:
+        """None: this supply cannot tell."""
 
     def cycle(self, deadline: Deadline) -> None:
         self.off(deadline)
         self.on(deadline)
+
+    def prepare(self, deadline: Deadline) -> None:  # noqa: B027
+        """Whatever lets the console be opened before the first instruction is run."""
+
+    def keep(self) -> None:  # noqa: B027
+        """The board shall stay on when this process ends."""
+
+    def discard(self) -> None:  # noqa: B027
+        """It is off and done with: what the run left, and shall not outlive it, goes."""
+
+    def why_dead(self) -> str:
+        """Why the board cannot be alive, as far as that is known without asking anybody; empty: it may be."""
+        return ""
 
 
 class Reset(ABC):
@@ -35,10 +56,21 @@ class Reset(ABC):
 
 
 class BootMode(ABC):
-    """Chooses where the boot ROM looks (straps, a mux)."""
+    """Chooses where the boot ROM looks: ``normal``, ``maskrom`` or ``loader``. It counts from the next start.
+
+    Raises BadInput for a mode that this wiring cannot choose.
+    """
 
     @abstractmethod
     def select(self, mode: str, deadline: Deadline) -> None: ...
+
+
+class ConsolePort(ABC):
+    """Where a board's serial console is. One reader at a time opens it; others share what that one reads."""
+
+    @abstractmethod
+    def open(self) -> Transport:
+        """Raises BoardLost when it is not there, Busy when another process has it."""
 
 
 class Shell(ABC):

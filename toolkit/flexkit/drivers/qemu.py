@@ -22,7 +22,7 @@ from pathlib import Path
 from flexkit import paths, proc
 from flexkit.boards.schema import Board, Emulator
 from flexkit.deadline import Deadline
-from flexkit.drivers.protocols import Power, Reset
+from flexkit.drivers.protocols import ConsolePort, Power, Reset
 from flexkit.drivers.qmp import Qmp
 from flexkit.errors import BoardLost, Busy, MissingTool
 from flexkit.link.transport import SocketTransport
@@ -139,11 +139,13 @@ def running(name: str) -> Running | None:
     return state if state.alive() else None
 
 
-class QemuPower(Power, Reset):
-    """Power of one emulated instance. The caller holds the instance's lock.
+class QemuPower(Power, Reset, ConsolePort):
+    """Power, reset and console of one emulated instance. The caller holds the instance's lock.
 
     ``stay``: the board goes on when this process ends. ``tftp``: a folder that it can load from.
     """
+
+    revives = False
 
     def __init__(
         self,
@@ -175,14 +177,17 @@ class QemuPower(Power, Reset):
         self.ssh_port = state.ssh_port
         self._overlays = {Path(path).stem.split("-")[0]: Path(path) for path in state.overlays}
 
-    def is_on(self) -> bool:
+    def is_on(self, deadline: Deadline) -> bool | None:
+        return self._lives()
+
+    def _lives(self) -> bool:
         if self._attached is not None:
             return self._attached.alive()
         return self._process is not None and self._process.poll() is None
 
     def why_dead(self) -> str:
         """Empty while it runs, else what ended it."""
-        if self.is_on():
+        if self._lives():
             return ""
         status = self._process.poll() if self._process is not None else None
         ending = "" if status is None else f" with status {status}"
@@ -190,8 +195,14 @@ class QemuPower(Power, Reset):
         return f"the emulator ended{ending}" + (f" ({said})" if said else "")
 
     def on(self, deadline: Deadline) -> None:
-        """Start it stopped at its first instruction; ``go`` lets it run, once somebody reads its console."""
-        if self.is_on():
+        """Let the cores run."""
+        self.prepare(deadline)
+        with self.monitor(deadline) as monitor:
+            monitor.execute("cont", deadline)
+
+    def prepare(self, deadline: Deadline) -> None:
+        """Start it stopped at its first instruction, so that nothing it says is missed."""
+        if self._lives():
             return
         self._prepare(deadline)
         for attempt in range(_PORT_ATTEMPTS):
@@ -207,17 +218,11 @@ class QemuPower(Power, Reset):
                 if attempt + 1 == _PORT_ATTEMPTS:
                     raise Busy(f"{self.name}: port {self.ssh_port} for SSH is in use, as were others before") from None
 
-    def go(self, deadline: Deadline) -> None:
-        """Let the cores run."""
-        with self.monitor(deadline) as monitor:
-            monitor.execute("cont", deadline)
-
     def monitor(self, deadline: Deadline) -> Qmp:
         """A connection to QEMU's monitor."""
         return Qmp(self.folder / "qmp", deadline)
 
-    def console(self) -> SocketTransport:
-        """Its serial console. One reader at a time."""
+    def open(self) -> SocketTransport:
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.connect(str(self.folder / "console"))
@@ -248,7 +253,7 @@ class QemuPower(Power, Reset):
             overlay.unlink(missing_ok=True)
         self._overlays = {}
 
-    def publish(self) -> None:
+    def keep(self) -> None:
         """Write ``state.json``, by which other processes find this board."""
         assert self._process is not None
         pid = self._process.pid
@@ -296,14 +301,14 @@ class QemuPower(Power, Reset):
 
     def _wait_monitor(self, deadline: Deadline) -> None:
         while not (self.folder / "qmp").exists() or not (self.folder / "console").exists():
-            if not self.is_on():
+            if not self._lives():
                 raise BoardLost(f"{self.name}: {self.why_dead()}")
             deadline.check()
             time.sleep(_POLL_SECONDS)
         try:
             self.monitor(deadline).__exit__(None, None, None)
         except BoardLost:
-            if not self.is_on():
+            if not self._lives():
                 raise BoardLost(f"{self.name}: {self.why_dead()}") from None
             raise
 

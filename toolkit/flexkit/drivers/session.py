@@ -5,32 +5,32 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from flexkit import paths
 from flexkit.boards.lab import Instance
 from flexkit.boards.schema import Board
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock, qemu
+from flexkit.drivers.bind import Drivers
 from flexkit.drivers.console import Console, ConsoleTransport
+from flexkit.drivers.diagnosis import advise
+from flexkit.drivers.logs import new_log
 from flexkit.drivers.qemu import QemuPower
 from flexkit.drivers.ssh import Ssh, lab_key
-from flexkit.errors import BadInput, BoardLost, Busy, FlashError, TimedOut
+from flexkit.errors import BadInput, BoardLost, FlashError, TimedOut
 from flexkit.events import Bus
 from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.flash.staging import stage
 from flexkit.link.client import AgentError, Client, Identity
 from flexkit.link.connection import Connection
 
 T = TypeVar("T")
 Flavour = Literal["flex", "stock"]
 Via = Literal["serial", "ssh"]
-_LOGS_KEPT = 40
 _SSH_RETRY_SECONDS = 0.3
+_KNOCK_SECONDS = 6.0
+_SUPPLY_SECONDS = 0.2
 MODEL_FOLDER = "/data/models"
 
 
@@ -60,19 +60,24 @@ def mismatches(deployment: Deployment, identity: Identity) -> list[str]:
 class Session:
     """A board that answers. ``client`` goes over ``via``; the serial console is read in any case."""
 
-    def __init__(self, instance: Instance, deployment: Deployment, power: QemuPower, via: Via, bus: Bus) -> None:
+    def __init__(self, instance: Instance, deployment: Deployment, drivers: Drivers, via: Via, bus: Bus) -> None:
         self.instance = instance
         self.deployment = deployment
-        self.power = power
+        self.drivers = drivers
         self.via: Via = via
         self.strict = True
         """Refuse a board whose parts are not the ones that were flashed; else ``wrong`` tells."""
         self.wrong: tuple[str, ...] = ()
+        self.revive = True
+        """Cycle a board that is on and silent, where its supply may do that unasked."""
+        self.started = False
+        """Whether it was off and this session switched it on."""
         self.client: Client
         self._console: Console | None = None
         self.identity: Identity
         self.ssh: Ssh | None = None
         self.boot_seconds = 0.0
+        self._cold = False  # the caller has just switched it off
         self._serial: Client | None = None
         self._bus = bus
         self._stack = ExitStack()
@@ -88,6 +93,13 @@ class Session:
             raise BoardLost(f"{self.instance.name} has not been reached")
         return self._console
 
+    @property
+    def emulator(self) -> QemuPower:
+        """The emulator, for what only that can do. Raises BadInput on a wired board."""
+        if not isinstance(self.drivers.power, QemuPower):
+            raise BadInput(f"{self.instance.name} is not emulated by this tool")
+        return self.drivers.power
+
     def connect(self, deadline: Deadline) -> None:
         """Power on if needed, wait for the agent, check who it is, open the way that was asked for.
 
@@ -97,25 +109,30 @@ class Session:
         try:
             self._reach_agent(deadline)
         except BoardLost as error:
-            if deadline.expired and self.power.is_on():
+            if deadline.expired and not self.drivers.power.why_dead():
                 raise TimedOut(f"{deadline.what}: {error.message}", mend=error.mend) from error
             raise
 
     def _reach_agent(self, deadline: Deadline) -> None:
-        fresh = not self.power.is_on()
         begin = time.monotonic()
-        if fresh:
-            self.power.on(deadline)
         boot = deadline.within(self.board.timeouts.boot, f"boot {self.instance.name}")
-        self._console = Console(
-            self.power.console(), self.board.boot.stages, _new_log(self.instance.name), self.power.why_dead
-        )
-        self._stack.callback(self.console.close)
+        found = self.drivers.power.is_on(boot)
+        self.started = self.started or found is False
+        fresh = self._cold or found is False
+        self._cold = False
         if fresh:
-            self.power.go(boot)
-            self.console.wait_stage(self.board.boot.stages[-1].name, boot)
-        connection = self._stack.enter_context(Connection(ConsoleTransport(self.console)))
-        self._open(connection, boot)
+            self.drivers.power.prepare(boot)
+        self._console = console_of(self.instance, self.drivers)
+        self._stack.callback(self._console.close)
+        if fresh:
+            self._switch_on(boot)
+        connection = self._knock(boot, patient=fresh)
+        if connection is None:
+            fresh = True
+            boot = self._revive(deadline)
+            connection = self._knock(boot, patient=True)
+        assert connection is not None
+        self.console.answered()
         self._serial = self.client = Client(connection)
         self.identity = self._ask(lambda: self.client.identify(boot))
         self.boot_seconds = time.monotonic() - begin if fresh else 0.0
@@ -127,16 +144,55 @@ class Session:
         if self.via == "ssh":
             self._open_ssh(boot)
 
+    def _switch_on(self, boot: Deadline) -> None:
+        switch_on(self.instance, self.drivers, self.console, boot)
+        self.console.wait_ready(boot)
+
+    def _revive(self, deadline: Deadline) -> Deadline:
+        """A cold start for a board that is on and silent."""
+        boot = deadline.within(self.board.timeouts.boot, f"boot {self.instance.name}")
+        with self._bus.step(f"{self.instance.name} does not answer", "power off and on"):
+            self.console.switched(on=False)
+            self.drivers.power.off(boot)
+            self._switch_on(boot)
+        return boot
+
+    def _knock(self, boot: Deadline, patient: bool) -> Connection | None:
+        """Ask for the agent, again and again, each time with the same question. None: nobody answers, and the board may
+        be cycled. Raises BoardLost when it may not."""
+        soon = self.drivers.power.revives and not patient
+        limit = boot.within(_KNOCK_SECONDS, boot.what) if soon else boot
+        connection = self._stack.enter_context(Connection(ConsoleTransport(self.console)))
+        try:
+            connection.wait_open(limit)
+        except (BoardLost, TimedOut) as error:
+            connection.close()
+            why = self.drivers.power.why_dead()
+            if why:
+                raise self.console.lost(why) from error
+            if not soon or not self.revive:
+                raise self.console.silent(self.console.why_gone() or "the agent does not answer") from error
+            return None
+        return connection
+
     def disconnect(self) -> None:
         """Let console and SSH go; the board stays as it is."""
         self._stack.close()
         self.ssh = None
         self._serial = None
 
+    def start(self, deadline: Deadline) -> None:
+        """``connect`` from a cold start, whatever the board did before."""
+        if self.drivers.power.is_on(deadline) is False:
+            self.connect(deadline)
+        else:
+            self.cycle(deadline)
+
     def cycle(self, deadline: Deadline) -> None:
         """A cold start: nothing volatile survives, media do."""
         self.disconnect()
-        self.power.off(deadline)
+        self.drivers.power.off(deadline)
+        self._cold = True
         self.connect(deadline)
 
     def put_file(self, local: Path, path: str, deadline: Deadline) -> None:
@@ -168,7 +224,7 @@ class Session:
         """The same loss with what the emulator and the console know of it."""
         if self._console is None or self._console.explains(error):
             return error
-        why = self._console.why_gone() or self.power.why_dead()
+        why = self._console.why_gone() or self.drivers.power.why_dead()
         if not why and self._console.boots > 1:
             why = "the board started again by itself"
         return self._console.lost(why or error.message)
@@ -178,17 +234,14 @@ class Session:
         try:
             return question()
         except (BoardLost, TimedOut) as error:
-            why = self.power.why_dead()
+            why = self.drivers.power.why_dead()
             raise self.console.lost(why or error.message) from error
-
-    def _open(self, connection: Connection, deadline: Deadline) -> None:
-        self._ask(lambda: connection.wait_open(deadline))
 
     def _note_boot(self) -> None:
         """Each boot goes into the ledger: one with the right parts is what ``rollback`` looks for."""
         detail = {"board": self.board.name, "boot_id": self.identity.boot_id, "wrong": list(self.wrong)}
         flavour, identity = self.deployment.flavour, self.deployment.identity
-        Ledger(self.instance.name).append("boot", flavour, identity, not self.wrong, detail)
+        Ledger(self.instance.identity).append("boot", flavour, identity, not self.wrong, detail)
 
     def check_identity(self) -> None:
         """Raises FlashError when the parts that run are not the ones that were flashed."""
@@ -202,15 +255,17 @@ class Session:
     def _open_ssh(self, deadline: Deadline) -> None:
         """An agent over SSH becomes the client."""
         connection = self._stack.enter_context(Connection(self._connect_ssh(deadline).agent()))
-        self._open(connection, deadline)
+        self._ask(lambda: connection.wait_open(deadline))
         self.client = Client(connection)
 
     def _ssh_for_files(self, deadline: Deadline) -> Ssh | None:
         """SSH for a transfer, or None on a board where it cannot be had: records carry the file then."""
+        if self.drivers.ssh is None:
+            return None
         try:
             return self._connect_ssh(deadline)
         except (BoardLost, AgentError) as error:
-            if self.power.why_dead():
+            if self.drivers.power.why_dead():
                 raise
             self._bus.note("ssh", error.message)
             return None
@@ -221,6 +276,11 @@ class Session:
         if self.ssh is not None:
             return self.ssh
         assert self._serial is not None
+        if self.drivers.ssh is None:
+            raise BadInput(
+                f"the lab file does not say where SSH of {self.instance.name} is",
+                mend=f'add to [board.{self.instance.name}]: ssh = "host:port"; or go --via serial',
+            )
         _, public = lab_key()
         line = shlex.quote(public)
         keys = "/identity/authorized_keys"
@@ -234,12 +294,13 @@ class Session:
 
     def _dial(self, host_key: str, deadline: Deadline) -> Ssh:
         """SSH may come up a moment after the agent; on a board that is gone it will not."""
+        assert self.drivers.ssh is not None
         limit = deadline.within(self.board.timeouts.shell, "SSH")
         while True:
             try:
-                return Ssh("127.0.0.1", self.power.ssh_port, host_key, limit)
+                return Ssh(*self.drivers.ssh(), host_key, limit)
             except BoardLost as error:
-                if why := self.power.why_dead():
+                if why := self.drivers.power.why_dead():
                     raise self.console.lost(why) from error
                 if limit.remaining < _SSH_RETRY_SECONDS:
                     raise
@@ -259,108 +320,24 @@ def model_name(local: Path) -> str:
     return f"{_sha256(local)}.gguf"
 
 
-def _new_log(instance: str) -> Path:
-    """A file for a console's log; the oldest ones go."""
-    folder = paths.state() / "console" / instance
-    lock.shared_folder(folder)
-    for old in sorted(folder.glob("*.log"))[:-_LOGS_KEPT]:
-        old.unlink(missing_ok=True)
-    return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S.%f')}.log"
+def console_of(instance: Instance, drivers: Drivers) -> Console:
+    """A board's console, read and logged from now on. Raises BoardLost, Busy."""
+    return Console(
+        instance.name,
+        drivers.console.open(),
+        instance.type.boot.stages,
+        new_log(instance.name),
+        drivers.power.why_dead,
+        lambda seen: advise(instance, seen),
+    )
 
 
-def deployment_of(instance: Instance, flavour: str) -> Deployment:
-    """What is on the board. Raises FlashError when that is nothing that was verified."""
-    found = Ledger(instance.name).current(flavour)
-    if found is None:
-        stock = " --flavour stock" if flavour == "stock" else ""
-        raise FlashError(
-            f"{instance.name} has no verified deployment of flavour {flavour}",
-            mend=f"run: flexkit flash -b {instance.name}{stock}",
-        )
-    return found
-
-
-def _emulated(instance: Instance) -> None:
-    if instance.type.emulator is None:
-        raise BadInput(f"{instance.name} is of type {instance.type.name}, which this flexkit cannot drive yet")
-
-
-@contextmanager
-def open_board(
-    instance: Instance,
-    deadline: Deadline,
-    bus: Bus,
-    *,
-    flavour: Flavour = "flex",
-    via: Via = "serial",
-    wait: bool = False,
-    extra: Sequence[str] = (),
-    models: Sequence[Path] = (),
-    strict: bool = True,
-) -> Iterator[Session]:
-    """Have a board for a block. One that runs already (``flexkit power on``) is used as it is; else it is started, and
-    ended with the block. ``extra``: more words for the emulator's command line. ``wait``: for whoever has it now.
-    ``models`` will be wanted: a board that is off and has its medium on this host is given them there, which spares
-    sending them; ``put_model`` finds them. Not ``strict``: hand over a board whatever parts it runs."""
-    _emulated(instance)
-    with lock.acquire(instance.name, deadline if wait else None):
-        deployment = deployment_of(instance, flavour)
-        state = qemu.running(instance.name)
-        if state is not None and (state.flavour != flavour or state.build != deployment.identity or extra):
-            raise Busy(
-                f"{instance.name} is on with flavour {state.flavour}, build {state.build[:12]}",
-                mend=f"run: flexkit power off -b {instance.name}",
-            )
-        power = QemuPower(instance.type, instance.name, flavour, deployment.identity, extra=extra)
-        if state is not None:
-            power.attach(state)
-        elif models:
-            stage(instance, flavour, {model_name(path): path for path in models}, deadline)
-        session = Session(instance, deployment, power, via, bus)
-        session.strict = strict
-        try:
-            with bus.step(f"{'boot' if state is None else 'reach'} {instance.name}", f"{flavour}, {via}"):
-                session.connect(deadline)
-            yield session
-        except BoardLost as error:
-            raise session.explain(error) from error
-        finally:
-            session.disconnect()
-            if state is None:
-                power.off(Deadline(instance.type.timeouts.power, "power off"))
-                power.discard()
-
-
-def power_on(instance: Instance, deadline: Deadline, bus: Bus, flavour: Flavour = "flex") -> Identity:
-    """Start a board that stays on after this process. Returns who it says it is."""
-    _emulated(instance)
-    with lock.acquire(instance.name):
-        if qemu.running(instance.name) is not None:
-            raise Busy(f"{instance.name} is on already", mend=f"run: flexkit power off -b {instance.name}")
-        deployment = deployment_of(instance, flavour)
-        power = QemuPower(instance.type, instance.name, flavour, deployment.identity, stay=True)
-        session = Session(instance, deployment, power, "serial", bus)
-        try:
-            with bus.step(f"boot {instance.name}", flavour):
-                session.connect(deadline)
-            power.publish()
-        except BaseException:
-            session.disconnect()
-            power.off(Deadline(instance.type.timeouts.power, "power off"))
-            power.discard()
-            raise
-        session.disconnect()
-        return session.identity
-
-
-def power_off(instance: Instance, deadline: Deadline) -> bool:
-    """End a board that runs. False: none did."""
-    with lock.acquire(instance.name):
-        state = qemu.running(instance.name)
-        if state is None:
-            return False
-        power = QemuPower(instance.type, instance.name, state.flavour, state.build)
-        power.attach(state)
-        power.off(deadline)
-        power.discard()
-        return True
+def switch_on(instance: Instance, drivers: Drivers, console: Console, deadline: Deadline) -> None:
+    """Raises BoardLost when the supply was switched on and says that it is off: a tool's own success is no evidence."""
+    drivers.power.on(deadline)
+    limit = deadline.within(instance.type.timeouts.power, f"power on {instance.name}")
+    while drivers.power.is_on(deadline) is False:
+        if limit.expired:
+            raise console.lost(drivers.power.why_dead() or "it was switched on, but its supply says that it is off")
+        time.sleep(_SUPPLY_SECONDS)
+    console.switched(on=True)

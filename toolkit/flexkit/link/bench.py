@@ -25,8 +25,9 @@ from flexkit.bench.board import (
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, lock, qemu, virtual
-from flexkit.drivers.session import Via, deployment_of, mismatches, model_name
-from flexkit.errors import BadInput, BoardLost, Busy, FlashError, MissingTool
+from flexkit.drivers.access import bind, deployment_of
+from flexkit.drivers.session import Via, mismatches, model_name
+from flexkit.errors import BoardLost, Busy, FlashError, MissingTool
 from flexkit.events import Bus
 from flexkit.flash import Ledger, deploy_held, make_plan
 from flexkit.flash.ledger import Deployment
@@ -41,8 +42,6 @@ _OFF_SECONDS = 15.0
 
 def open_bench_board(instance: Instance, bus: Bus, deadline: Deadline, via: Via = "ssh") -> LinkBoard:
     """A board for benchmarks, locked until ``close``; it is off until ``boot``. Raises Busy."""
-    if not instance.type.emulated:
-        raise BadInput(f"{instance.name} is of type {instance.type.name}, which this flexkit cannot drive yet")
     deadline.check()
     return LinkBoard(instance, bus, via)
 
@@ -59,8 +58,8 @@ class LinkBoard(BenchBoard):
         self._holder: Exchange | None = None
         self._staged: dict[str, Path] = {}
         self._stack = ExitStack()
-        self._stack.enter_context(lock.acquire(instance.name))
-        if qemu.running(instance.name) is not None:
+        self._stack.enter_context(lock.acquire(instance.identity))
+        if not instance.wired and qemu.running(instance.name) is not None:
             self._stack.close()
             raise Busy(f"{instance.name} is on", mend=f"run: flexkit power off -b {instance.name}")
 
@@ -71,15 +70,15 @@ class LinkBoard(BenchBoard):
     def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
         self._off()
         self._flash(flavour, deadline)
-        if self._staged:
+        if self._staged and not self._instance.wired:
             with self._bus.step("stage models", f"{len(self._staged)} files, {flavour}"):
                 stage(self._instance, flavour, self._staged, deadline)
         deployment = deployment_of(self._instance, flavour)
-        power = qemu.QemuPower(self._instance.type, self._instance.name, flavour, deployment.identity)
-        session = Session(self._instance, deployment, power, self._via, self._bus)
+        drivers = bind(self._instance, flavour, deployment, self._bus)
+        session = Session(self._instance, deployment, drivers, self._via, self._bus)
         self._session = session
         with self._bus.step(f"boot {self._instance.name}", f"{flavour}, {self._via}"):
-            session.connect(deadline)
+            session.start(deadline)
         return self._facts(session.identity, session.deployment, session.boot_seconds, deadline)
 
     def put_model(self, path: Path, deadline: Deadline) -> str:
@@ -198,13 +197,13 @@ class LinkBoard(BenchBoard):
         self._holder = None
         if session is not None:
             session.disconnect()
-            session.power.off(Deadline(_OFF_SECONDS, "power off"))
-            session.power.discard()
+            session.drivers.power.off(Deadline(_OFF_SECONDS, "power off"))
+            session.drivers.power.discard()
 
     def _flash(self, flavour: Flavour, deadline: Deadline) -> build.Manifest:
         """What these sources build has to be on the board."""
         manifest = build.run(self._instance.type, bus=self._bus, deadline=deadline, flavour=flavour)
-        present = Ledger(self._instance.name).current(flavour)
+        present = Ledger(self._instance.identity).current(flavour)
         if present is None or present.identity != manifest.identity:
             plan = make_plan(self._instance.type, manifest.identity, flavour, manifest.images, manifest.missing)
             deploy_held(self._instance, plan, manifest.parts, manifest.profile, self._bus, deadline)
@@ -217,8 +216,8 @@ class LinkBoard(BenchBoard):
         return BoardFacts(
             name=self._instance.name,
             type=self._instance.type.name,
-            evidence="emulated-wall",
-            clock="wall",
+            evidence="emulated-wall" if self._instance.type.emulated else "silicon",
+            clock="wall" if self._instance.type.emulated else "board",
             via=self._via,
             counter_hz=identity.counter_hz,
             cores=identity.cores,
@@ -226,7 +225,7 @@ class LinkBoard(BenchBoard):
             identities={part: value for part, value in reported.items() if value},
             debug=identity.debug or deployment.profile == "debug",
             kernel=identity.uname,
-            emulator=_emulator_version(deadline),
+            emulator=_emulator_version(deadline) if self._instance.type.emulated else "",
             boot_seconds=boot_seconds,
         )
 

@@ -11,8 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import serial
-
 from flexkit import proc
 from flexkit.errors import BoardLost
 
@@ -26,6 +24,10 @@ class Transport(ABC):
     """Bytes both ways. ``name`` says which one in messages."""
 
     name: str
+    ended: str = ""
+    """Why there is no more to read, where that is known."""
+    note: Callable[[str], None] = staticmethod(lambda text: None)
+    """Told what happens to the connection itself; whoever keeps a log sets it before ``start``."""
 
     @abstractmethod
     def start(self, sink: Sink) -> None:
@@ -38,6 +40,9 @@ class Transport(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go. May be called more than once."""
+
+    def expect_gap(self, expected: bool) -> None:  # noqa: B027
+        """Whether the other end is off on purpose: what goes with it comes back, and nobody need be asked."""
 
 
 class ThreadedTransport(Transport):
@@ -114,34 +119,6 @@ class DescriptorTransport(ThreadedTransport):
         if not self._closing:
             self._closing = True
             os.close(self._descriptor)
-
-
-class SerialTransport(ThreadedTransport):
-    """A serial port by pyserial, opened exclusively."""
-
-    def __init__(self, port: str, baud: int) -> None:
-        super().__init__(port)
-        try:
-            self._port = serial.serial_for_url(port, baudrate=baud, timeout=0.2, exclusive=True)
-        except (serial.SerialException, ValueError) as error:
-            raise BoardLost(
-                f"serial port {port} cannot be opened: {error}", mend="check lab.toml and the cable"
-            ) from error
-
-    def _read(self) -> bytes:
-        while not self._closing:
-            chunk: bytes = self._port.read(max(1, self._port.in_waiting))
-            if chunk:
-                return chunk
-        return b""
-
-    def _write(self, data: bytes) -> None:
-        self._port.write(data)
-
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            self._port.close()
 
 
 class ProcessTransport(ThreadedTransport):

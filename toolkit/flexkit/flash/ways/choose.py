@@ -21,7 +21,8 @@ from flexkit.flash.ways.storage import Storage
 from flexkit.flash.ways.tool import Limits
 from flexkit.flash.ways.uboot import Network, UBootMedium
 from flexkit.flash.ways.usb import UsbTarget
-from flexkit.link.transport import SerialTransport, Transport
+from flexkit.link.serial import SerialTransport
+from flexkit.link.transport import Transport
 
 _USB_TOOLS = ("rkdeveloptool", "fastboot", "uuu", "dfu-util")
 _FILE = Way("file")

@@ -15,10 +15,10 @@ venv=$top/.venv
 stamp=$venv/.flexkit-setup
 constraints=$top/toolkit/constraints.txt
 
-# Compilers and what TF-A's and Linux's builds call, the emulator, file-system tools, Python, a browser that looks at reports.
+# Compilers and what TF-A's, U-Boot's and Linux's builds call, the emulator, file-system tools, Python, a browser that looks at reports.
 packages=(
   gcc libc6-dev patch xz-utils bzip2 bison flex bc perl libssl-dev device-tree-compiler ccache e2fsprogs fdisk
-  gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3 python3-venv qemu-user chromium
+  dosfstools mtools python3-libfdt gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3 python3-venv qemu-user chromium
 )
 emulator=(qemu-system-arm qemu-utils)
 emulator_major=10

@@ -114,3 +114,15 @@ def test_a_package_without_a_hash_is_refused(monkeypatch: pytest.MonkeyPatch, tm
     play(monkeypatch, install=f"'{MIRROR}pool/z/zlib1g.deb' zlib1g_1_arm64.deb 85028 MD5Sum:{'a' * 32}")
     with pytest.raises(BuildError, match="without its SHA-256"):
         Apt(tmp_path, ("trixie",)).closure(["zlib1g"], soon())
+
+
+def test_of_a_source_package_only_what_is_wanted_is_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mirror may lack the .dsc and have the archive."""
+    rows = [
+        f"'{MIRROR}{name}' {name} 10 SHA256:{digit * 64}" for name, digit in (("a.dsc", "1"), ("a.orig.tar.xz", "2"))
+    ]
+    played = play(monkeypatch, source="\n".join(rows))
+    found = Apt(tmp_path, ("trixie",)).download_source("a", "1", r".*\.orig\.tar\..*", tmp_path / "into", soon())
+    assert found == [tmp_path / "into/a.orig.tar.xz"]
+    (fetch,) = [words for words in played.commands if "download-file" in words]
+    assert fetch[-3:] == [f"{MIRROR}a.orig.tar.xz", str(found[0]), f"SHA256:{'2' * 64}"]

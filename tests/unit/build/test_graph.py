@@ -93,6 +93,14 @@ def test_the_board_reaches_the_firmware_but_its_title_does_not(project: Path) ->
     assert {name for name in before if before[name] != after[name]} == {"monitor", "payload", "tf_a"}
 
 
+def test_the_board_with_u_boot_costs_no_second_kernel(project: Path) -> None:
+    shutil.copytree(paths.project() / "boards", project / "boards")
+    plain, uboot = (graph(project, board=boards.load(name)) for name in ("qemu-virt", "qemu-virt-uboot"))
+    for part in ("kernel", "agent", "rootfs"):
+        assert getattr(plain, part)().key == getattr(uboot, part)().key
+    assert plain.monitor().key != uboot.monitor().key
+
+
 def test_the_debug_profile_is_another_firmware_with_the_same_kernel(project: Path) -> None:
     release, debug = keys(graph(project)), keys(graph(project, profile="debug"))
     assert release["monitor"] != debug["monitor"]

@@ -34,12 +34,14 @@ def test_a_mirror_without_the_series_is_an_error_that_names_what_it_has() -> Non
 
 
 def test_an_override_must_be_a_known_source_and_a_tree(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there is no source 'u-boot'"):
-        override("u-boot", tmp_path)
+    with pytest.raises(BadInput, match="there is no source 'u-bolt'"):
+        override("u-bolt", tmp_path)
     with pytest.raises(BadInput, match="no Makefile"):
         override("linux", tmp_path)
     (tmp_path / "Makefile").touch()
     assert override("linux", tmp_path).label == "override"
+    with pytest.raises(BadInput, match="comes as a package"):
+        override("u-boot-qemu", tmp_path)
 
 
 class FakeApt(Apt):

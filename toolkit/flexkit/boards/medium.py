@@ -21,6 +21,9 @@ class MediumRegion:
     protected: bool = entry("a write that touches it is refused unless the region is named", default=False)
     destructive: bool = entry("holds what no build can make again: also backed up before it is written", default=False)
     partition: Literal["none", "linux", "fat"] = entry("its kind in the medium's partition table", default="none")
+    bootable: bool = entry(
+        "marked so in the table: U-Boot looks on such a partition, or else on the first", default=False
+    )
     slot: Literal["", "a", "b"] = entry("of an A/B pair, which of the two", default="")
 
     @property

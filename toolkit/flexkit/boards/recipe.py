@@ -31,7 +31,8 @@ class UBootRecipe:
 class KernelRecipe:
     """Linux."""
 
-    fragments: tuple[str, ...] = entry("files of kernel-patches/config over flexkit.config", default=())
+    fragments: tuple[str, ...] = entry("configuration over flexkit.config: files below boards/", default=())
+    cmdline: Literal["built in", "boot loader"] = entry("who brings boot.cmdline", default="built in")
     dtb: str = entry("upstream's device tree, below arch/arm64/boot/dts; absent: the firmware brings one", default="")
     dts: str = entry("a device tree of ours instead, below boards/", default="")
 

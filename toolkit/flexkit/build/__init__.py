@@ -7,12 +7,12 @@ from pathlib import Path
 
 from flexkit import paths
 from flexkit.boards import Board
-from flexkit.build.graph import PARTS, Graph
+from flexkit.build.graph import Graph, parts_of
 from flexkit.build.manifest import Flavour, Image, Manifest, Profile, load
 from flexkit.deadline import Deadline
 from flexkit.events import Bus
 
-__all__ = ["PARTS", "Flavour", "Image", "Manifest", "Profile", "latest", "load", "run"]
+__all__ = ["Flavour", "Image", "Manifest", "Profile", "latest", "load", "parts_of", "run"]
 
 
 def _folder(board: str, flavour: Flavour, profile: Profile) -> Path:

@@ -20,6 +20,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FORMAT = "$(REPO_URI)|$(ORIGIN)|$(LABEL)|$(CODENAME)"
 # The archive's own signed lists carry these labels; a machine that never ran apt-get update is known by its paths.
 _LABELS = {"Debian": "debian", "Debian-Security": "debian-security"}
+_HELPER = "/usr/lib/apt/apt-helper"
 _URI_LINE = re.compile(r"^'([^']+)' (\S+) (\d+) (?:SHA256:([0-9a-f]{64}))?")
 
 
@@ -114,9 +115,23 @@ class Apt:
         """Fetch a binary package's file."""
         return self._fetch(["download", f"{package}={version}"], into, deadline)
 
-    def download_source(self, package: str, version: str, into: Path, deadline: Deadline) -> list[Path]:
-        """Fetch a source package's files (.dsc and archives)."""
-        return self._fetch(["source", "--download-only", f"{package}={version}"], into, deadline)
+    def download_source(self, package: str, version: str, archive: str, into: Path, deadline: Deadline) -> list[Path]:
+        """Fetch of a source package the files that the regular expression ``archive`` describes, and no others.
+
+        Checked by the hashes of the signed lists. What is not wanted need not be there: mirrors have been seen to lack
+        a .dsc whose archives they had.
+        """
+        into.mkdir(parents=True, exist_ok=True)
+        text = self._get(["-qq", "source", "--print-uris", f"{package}={version}"], deadline)
+        found = []
+        for line in text.splitlines():
+            match = _URI_LINE.match(line)
+            if match and match.group(4) and re.match(archive, match.group(2)):
+                path = into / match.group(2)
+                words = ["download-file", match.group(1), str(path), f"SHA256:{match.group(4)}"]
+                run([_HELPER, *self._options(), *words], deadline, error=BuildError)
+                found.append(path)
+        return found
 
     def _fetch(self, words: Sequence[str], into: Path, deadline: Deadline) -> list[Path]:
         into.mkdir(parents=True, exist_ok=True)

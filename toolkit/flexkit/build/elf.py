@@ -1,4 +1,4 @@
-"""Which libraries a program needs: the little of ELF that it takes to leave out the others."""
+"""The little of ELF that images take: which libraries a program needs, and what of a firmware is loaded where."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ def needed(path: Path) -> list[str]:
     data = path.read_bytes()
     if not data.startswith(_MAGIC):
         return []
-    offset, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
-    headers = [struct.unpack_from("<IIQQQQQQ", data, offset + size * index) for index in range(count)]
+    headers = _headers(data)
     loads = [(each[3], each[2], each[5]) for each in headers if each[0] == _PT_LOAD]  # address, offset, size in file
     names = [data[each[2] : each[2] + each[5]].rstrip(b"\0").decode() for each in headers if each[0] == _PT_INTERP]
     names = [Path(name).name for name in names]
@@ -25,6 +24,24 @@ def needed(path: Path) -> list[str]:
         if each[0] == _PT_DYNAMIC:
             names += _needed_names(data, each[2], each[5], loads)
     return names
+
+
+def _headers(data: bytes) -> list[tuple[int, ...]]:
+    """Program headers: type, flags, offset, virtual and physical address, sizes in file and memory, alignment."""
+    offset, size, count = struct.unpack_from("<Q", data, 32)[0], *struct.unpack_from("<HH", data, 54)
+    return [struct.unpack_from("<IIQQQQQQ", data, offset + size * index) for index in range(count)]
+
+
+def segments(path: Path) -> list[tuple[int, bytes]]:
+    """What a loader has to put where: physical address and bytes of each segment that has any, in the file's order."""
+    data = path.read_bytes()
+    loads = [each for each in _headers(data) if each[0] == _PT_LOAD and each[5]]
+    return [(each[4], data[each[2] : each[2] + each[5]]) for each in loads]
+
+
+def entry(path: Path) -> int:
+    """Where a program begins."""
+    return int(struct.unpack_from("<Q", path.read_bytes(), 24)[0])
 
 
 def _needed_names(data: bytes, offset: int, size: int, loads: Sequence[tuple[int, int, int]]) -> list[str]:

@@ -17,24 +17,36 @@ from functools import cached_property
 from pathlib import Path
 
 from flexkit import paths
-from flexkit.boards import Board, header
-from flexkit.build import gpt, kernel, rootfs, sources, tfa, tools
+from flexkit.boards import Board, header, overlay
+from flexkit.build import dtb, kernel, layout, rootfs, sources, tfa, tools, uboot
 from flexkit.build.apt import Package
 from flexkit.build.manifest import Flavour, Image, Manifest, Profile
 from flexkit.build.sources import Source
-from flexkit.build.store import Store, file_hash, identity, leftover, need_space, project_copy, tree_hash
+from flexkit.build.store import Store, identity, leftover, need_space, project_copy, tree_hash
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, BuildError
 from flexkit.events import Bus
 
-PARTS: Mapping[Flavour, tuple[str, ...]] = {
-    "flex": ("monitor", "payload", "agent", "rootfs", "kernel", "modules"),
-    "stock": ("tf-a", "agent", "rootfs", "kernel"),
-}
 _GB = 1_000_000_000
 # Folders of a part that are kept however old they are; kernels are large.
 _KEEP = {"kernel-stock": 2, "kernel": 3}
 _KEEP_SMALL = 8
+# Parts that go into images, some under the name of what they do there.
+_INGREDIENTS = {"monitor": "loader", "tf-a": "loader"}
+_IN_IMAGES = ("monitor", "tf-a", "payload", "kernel", "rootfs", "u-boot", "dtb")
+
+
+def parts_of(board: Board, flavour: Flavour) -> tuple[str, ...]:
+    """The parts that a board has in a flavour. Without a monitor of ours the flex flavour has no firmware at all:
+    never the stock one in its place."""
+    names = ["agent", "rootfs", "kernel"]
+    if flavour == "stock":
+        names = ["tf-a", *names]
+    elif board.backend != "none":
+        names = ["monitor", "payload", *names, "modules"]
+    if board.build.kernel.dtb or board.build.kernel.dts:
+        names.append("dtb")
+    return (*names, "u-boot") if board.build.uboot else tuple(names)
 
 
 @dataclass(frozen=True)
@@ -126,12 +138,14 @@ class Graph:
     # ---- nodes -----------------------------------------------------------------------------------------------------
 
     def kernel_stock(self) -> Node:
-        config = self.project / "kernel-patches/config/flexkit.config"
-        linux, cmdline = self.source("linux"), self.board.boot.cmdline
-        inputs = self._inputs("kernel", {"config": config}, linux=linux.sha256, cmdline=cmdline)
+        linux, recipe = self.source("linux"), self.board.build.kernel
+        cmdline = self.board.boot.cmdline if recipe.cmdline == "built in" else ""
+        fragments = {"config": self.project / "kernel-patches/config/flexkit.config"}
+        fragments |= {f"boards/{name}": self.project / "boards" / name for name in recipe.fragments}
+        inputs = self._inputs("kernel", fragments, linux=linux.sha256, cmdline=cmdline)
         del inputs["profile"]  # the kernel is the same in both
         build = kernel.Kbuild(identity(inputs), self._ccache, self.deadline)
-        return Node("kernel-stock", inputs, lambda at: build.stock(at, linux, config.parent, cmdline), 2 * _GB)
+        return Node("kernel-stock", inputs, lambda at: build.stock(at, linux, [*fragments.values()], cmdline), 2 * _GB)
 
     def kernel_flex(self) -> Node:
         stock = self.kernel_stock()
@@ -214,33 +228,57 @@ class Graph:
 
         return Node("rootfs", inputs, build)
 
-    def images(self) -> Node:
-        """FIPs, partition tables, and a list of everything that goes onto the media, with hashes."""
-        loader, linux, root = self.boot_loader(), self.kernel(), self.rootfs()
-        payload = self.payload() if self.flavour == "flex" else None
-        inputs = {"loader": loader.key, "kernel": linux.key, "rootfs": root.key, "board": self._board_hash()}
-        if payload:
-            inputs["payload"] = payload.key
+    def u_boot(self) -> Node:
+        recipe = self.board.build.uboot
+        if recipe is None:
+            raise BadInput(f"{self.board.name} has no U-Boot")
+        source = self.source(recipe.package or "u-boot")
+        inputs = self._inputs("uboot", {}, source=source.sha256, uboot=repr(recipe))
+        del inputs["profile"]
+        make = uboot.packaged if recipe.package else uboot.build
+        return Node("u-boot", inputs, lambda at: make(at, source, recipe, self.deadline), _GB)
+
+    def dtb(self) -> Node:
+        """The device tree that the boot loader hands to Linux."""
+        recipe, stock = self.board.build.kernel, self.kernel_stock()
+        ours = self.project / "boards" / recipe.dts if recipe.dts else None
+        laid_over = overlay.render(self.board) if self.flavour == "flex" and self.board.monitor else ""
+        inputs = self._inputs("dtb", {"dts": ours} if ours else {}, linux=stock.key, dtb=recipe.dtb, overlay=laid_over)
+        del inputs["profile"]
 
         def build(at: Path) -> None:
-            tool = self.get(loader) / "fiptool"
-            first = {"tb-fw": self.get(loader) / "bl2.bin", "soc-fw": self.get(loader) / "bl31.bin"}
-            if payload:
-                first["tos-fw"] = self.get(payload) / "payload.bin"
-            tfa.fip(tool, first, at / "fip.bin", self.deadline)
-            tfa.fip(tool, {"nt-fw": self.get(linux) / "Image"}, at / "kernel-fip.bin", self.deadline)
-            disk = self.board.medium("disk")
-            (at / "disk-gpt.bin").write_bytes(gpt.primary(disk))
-            (at / "disk-gpt-backup.bin").write_bytes(gpt.backup(disk, disk.region("gpt-backup").size))
-            files = {"bl1": self.get(loader) / "bl1.bin", "rootfs": self.get(root) / "rootfs.ext4"}
-            files |= {path.stem: path for path in sorted(at.glob("*.bin"))}
-            listing = {name: [str(path), file_hash(path), path.stat().st_size] for name, path in files.items()}
-            (at / "images.json").write_text(json.dumps(listing))
+            tree = self.get(stock) / "tree"
+            source = ours or (tree / dtb.SOURCES / recipe.dtb).with_suffix(".dts")
+            dtb.build(at, tree, source, laid_over, self.deadline)
+
+        return Node("dtb", inputs, build)
+
+    def images(self) -> Node:
+        """FIPs, FITs, partition tables, boot file systems, and a list of what goes onto the media, with hashes."""
+        nodes = {_INGREDIENTS.get(name, name): self._node(name) for name in self.parts if name in _IN_IMAGES}
+        blobs = self._blobs()
+        inputs = {name: node.key for name, node in nodes.items()}
+        inputs |= {f"blob {name}": tree_hash([path]) for name, path in blobs.items()}
+        inputs |= {"board": self._board_hash(), "cmdline": self.board.boot.cmdline, "recipe": self._layout_hash()}
+
+        def build(at: Path) -> None:
+            parts = {name: self.get(node) for name, node in nodes.items()}
+            layout.make(at, layout.Ingredients(self.board, parts, blobs, self.deadline))
 
         return Node("images", inputs, build)
 
-    def boot_loader(self) -> Node:
-        return self.monitor() if self.flavour == "flex" else self.tf_a()
+    def _blobs(self) -> dict[str, Path]:
+        """What the user gave of that which only the vendor has (``--source NAME=PATH``)."""
+        names = [blob.name for blob in self.board.build.blobs]
+        return {name: path for name, path in self.overrides.items() if name in names}
+
+    def _layout_hash(self) -> str:
+        here = Path(__file__).resolve().parent
+        return "".join(self._hash(here / f"{name}.py") for name in ("layout", "gpt", "fat", "uboot", "rootfs"))
+
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        return parts_of(self.board, self.flavour)
 
     # ---- making ----------------------------------------------------------------------------------------------------
 
@@ -255,7 +293,7 @@ class Graph:
 
     def manifest(self, parts: Sequence[str] = ()) -> Manifest:
         """Make parts (all of them if none is named, and then the images) and say what there is."""
-        known = PARTS[self.flavour]
+        known = self.parts
         for name in parts:
             if name not in known:
                 raise BadInput(f"the {self.flavour} flavour has no part {name!r}", mend=f"parts: {', '.join(known)}")
@@ -277,6 +315,7 @@ class Graph:
             if images
             else [],
             toolchain={"cross": self.compiler},
+            missing=layout.missing(self.board, self._blobs(), self.flavour == "flex"),
         )
 
     def _need_space(self, nodes: Mapping[str, Node]) -> None:
@@ -309,8 +348,9 @@ class Graph:
 
     def _board_hash(self) -> str:
         """Of what firmware and images take from the board file; its timeouts and titles are not among that."""
-        layout = repr([(each.name, each.size, each.table, each.regions) for each in self.board.media])
-        return identity({"header": self.board_header, "media": layout, "build": repr(self.board.build)})
+        media = repr([(each.name, each.size, each.table, each.regions) for each in self.board.media])
+        ours = self.board_header if self.board.monitor else ""
+        return identity({"header": ours, "media": media, "build": repr(self.board.build)})
 
     def _region_size(self, image: str) -> int:
         for medium in self.board.media:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,9 @@ def lost_options(config: str, fragments: list[str]) -> list[str]:
 
 
 def cmdline_fragment(cmdline: str) -> str:
-    """The board file's command line, built in: there is no boot loader that could pass one."""
+    """The board file's command line, built in where there is no boot loader that could pass one."""
+    if not cmdline:
+        return ""
     quoted = cmdline.replace("\\", "\\\\").replace('"', '\\"')
     return f'CONFIG_CMDLINE="{quoted}"\nCONFIG_CMDLINE_FORCE=y\n'
 
@@ -112,13 +115,13 @@ class Kbuild:
     ccache: Path
     deadline: Deadline
 
-    def stock(self, folder: Path, source: Source, config: Path, cmdline: str) -> None:
-        """The stock kernel into ``folder``: ``tree`` (built), ``Image``. ``config`` holds flexkit.config."""
+    def stock(self, folder: Path, source: Source, fragments: Sequence[Path], cmdline: str) -> None:
+        """The stock kernel into ``folder``: ``tree`` (built), ``Image``. ``cmdline``: to be built in, or empty."""
         unpack(source, folder / "tree", self.deadline)
         boot = folder / "cmdline.config"
         boot.write_text(cmdline_fragment(cmdline))
         self._make(folder, ["tinyconfig"])
-        self._configure(folder, [config / "flexkit.config", boot])
+        self._configure(folder, [*fragments, boot])
         self._compile(folder)
 
     def flex(self, folder: Path, stock: Path, patches: Path, abi: Path) -> None:

@@ -147,13 +147,15 @@ def _files(tree: Path) -> Iterable[Path]:
     return (path for path in sorted(tree.rglob("*")) if path.is_file() and not path.is_symlink())
 
 
-def write_image(tree: Path, image: Path, size: int, deadline: Deadline, log: Path) -> None:
+def write_image(
+    tree: Path, image: Path, size: int, deadline: Deadline, log: Path, *, label: str = "root", uuid: str = UUID
+) -> None:
     """An ext4 image of a tree: everything root's, every time the same."""
     env = tools.environment(E2FSPROGS_FAKE_TIME=tools.EPOCH, PATH="/usr/sbin:/sbin:/usr/bin:/bin")
     with image.open("wb") as file:
         file.truncate(size)
-    options = f"hash_seed={UUID},lazy_itable_init=0,lazy_journal_init=0,nodiscard,root_owner=0:0"
-    words = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-U", UUID, "-L", "flexkit-root"]
+    options = f"hash_seed={uuid},lazy_itable_init=0,lazy_journal_init=0,nodiscard,root_owner=0:0"
+    words = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-U", uuid, "-L", f"flexkit-{label}"]
     words += ["-O", "^orphan_file,^metadata_csum_seed", "-E", options]
     run([*words, image], deadline, env=env, log=log, error=BuildError)
     script = "".join(f"{line}\n" for line in image_script(tree))

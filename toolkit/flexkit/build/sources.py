@@ -57,6 +57,36 @@ UPSTREAMS: Mapping[str, Upstream] = {
             "2.12.1+dfsg-1": "332c08d71867b7f0dce0bce4cb2abd80f19cb3e0a2de6fe07245c111189d6fb7",
         },
     ),
+    "u-boot": Upstream(
+        package="u-boot",
+        kind="source",
+        series="2025.01-",
+        archive=r".*\.orig\.tar\.(bz2|gz|xz)$",
+        known={
+            # trixie
+            "2025.01-3+deb13u1": "cdef7d507c93f1bbd9f015ea9bc21fa074268481405501945abc6f854d5b686f",
+        },
+    ),
+    "u-boot-qemu": Upstream(
+        package="u-boot-qemu",
+        kind="binary",
+        series="2025.01-",
+        archive=r".*\.deb$",
+        known={
+            # trixie
+            "2025.01-3+deb13u1": "a3751b5d36a411457b2e7a2834cdce0e5d40493e6588a65d51c5603740a0c71c",
+        },
+    ),
+    "u-boot-rpi": Upstream(
+        package="u-boot-rpi",
+        kind="binary",
+        series="2025.01-",
+        archive=r".*\.deb$",
+        known={
+            # trixie
+            "2025.01-3+deb13u1": "c9e1aa3a17ccc1ff85858ace8cc43c917d1e0f70f04258438f1ae9b84b8b8c72",
+        },
+    ),
     "mbedtls": Upstream(
         package="mbedtls",
         kind="source",
@@ -91,6 +121,8 @@ def override(name: str, folder: Path) -> Source:
         raise BadInput(f"there is no source {name!r}", mend=f"known: {', '.join(UPSTREAMS)}")
     if not (folder / "Makefile").is_file():
         raise BadInput(f"--source {name}={folder}: there is no source tree (no Makefile in it)")
+    if UPSTREAMS[name].kind == "binary" and name != "linux":
+        raise BadInput(f"--source {name}={folder}: {name} comes as a package, not as a source tree")
     return Source(name, "override", tree_hash([folder], skip=lambda path: ".git" in path.parts), "override", folder)
 
 
@@ -114,10 +146,12 @@ def _fetch(name: str, upstream: Upstream, root: Path, folder: Path, deadline: De
     with locked(root / "locks" / "apt", deadline, "apt lists"):
         apt.update(deadline)
         version = choose(upstream, apt.versions(upstream.package, deadline))
-        fetch = apt.download if upstream.kind == "binary" else apt.download_source
         for stale in folder.iterdir() if folder.is_dir() else ():
             stale.unlink()
-        files = fetch(upstream.package, version, folder, deadline)
+        if upstream.kind == "binary":
+            files = apt.download(upstream.package, version, folder, deadline)
+        else:
+            files = apt.download_source(upstream.package, version, upstream.archive, folder, deadline)
     matching = [path for path in files if re.match(upstream.archive, path.name)]
     if len(matching) != 1:
         raise BuildError(f"{upstream.package} {version} came without the one archive that is wanted: {files}")

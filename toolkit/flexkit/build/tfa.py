@@ -14,7 +14,6 @@ from flexkit.deadline import Deadline
 from flexkit.errors import BuildError
 from flexkit.proc import run
 
-BOOT_LOADERS = ("bl1.bin", "bl2.bin", "bl31.bin")
 _STOCK_PATCHES = "0001-*.patch"  # BL33 from a FIP of its own: both flavours lie on the medium alike
 
 
@@ -37,12 +36,13 @@ def build(
     pattern = "*.patch" if monitor else _STOCK_PATCHES
     tools.patch(tree, list((patches / "patches").glob(pattern)), deadline)
     words = [*_words(board), f"BUILD_BASE={out}", *(_monitor_words(monitor) if monitor else [])]
-    tools.make(tree, [*words, "bl1", "bl2", "bl31", "fiptool"], deadline, log=log)
-    for name in BOOT_LOADERS:
-        shutil.copyfile(out / "qemu/release" / name, folder / name)
+    recipe = board.build.tfa
+    tools.make(tree, [*words, *recipe.images, "fiptool"], deadline, log=log)
+    made = out / recipe.platform / "release"
+    for name in recipe.images:
+        shutil.copyfile(made / f"{name}.bin", folder / f"{name}.bin")
+    shutil.copyfile(made / "bl31/bl31.elf", folder / "bl31.elf")
     shutil.copy2(tree / "tools/fiptool/fiptool", folder / "fiptool")
-    if monitor:
-        shutil.copyfile(out / "qemu/release/bl31/bl31.elf", folder / "bl31.elf")
     shutil.rmtree(tree)
     shutil.rmtree(out)
 
@@ -62,12 +62,18 @@ def _words(board: Board) -> list[str]:
         f"CROSS_COMPILE={tools.CROSS}",
         f"PLAT={board.build.tfa.platform}",
         *board.build.tfa.options,
-        f"QEMU_BL33_FIP_BASE={board.medium('pflash').region('kernel').offset:#x}",
+        *_second_package(board),
         "ENABLE_SVE_FOR_NS=0",
         "ENABLE_SME_FOR_NS=0",
         "BUILD_STRING=flexkit",
         'BUILD_MESSAGE_TIMESTAMP="\\"reproducible\\""',
     ]
+
+
+def _second_package(board: Board) -> list[str]:
+    """Where QEMU's BL2 finds the package that holds BL33 alone: the kernel's, or U-Boot's."""
+    regions = [region for medium in board.media for region in medium.regions]
+    return [f"QEMU_BL33_FIP_BASE={each.offset:#x}" for each in regions if each.image in ("kernel-fip", "uboot-fip")]
 
 
 def _monitor_words(monitor: Monitor) -> list[str]:

@@ -1,0 +1,179 @@
+"""From parts to images: tables, FITs, device trees; and what cannot be made is missing, never something else."""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flexkit import boards
+from flexkit.boards import overlay
+from flexkit.boards.recipe import Blob
+from flexkit.build import dtb, elf, fat, gpt, layout, parts_of, uboot
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput
+
+UBOOT = boards.load("qemu-virt-uboot")
+BLOB = Blob("ddr", ("boot",), "the vendor's site")
+
+
+def soon() -> Deadline:
+    return Deadline(60.0, "test")
+
+
+def tree(blob: Path) -> str:
+    """A device tree as text."""
+    return subprocess.run(
+        ["dtc", "-q", "-I", "dtb", "-O", "dts", blob], check=True, capture_output=True, text=True
+    ).stdout
+
+
+# ---- what there is, and what is missing ------------------------------------------------------------------------------
+
+
+def test_a_board_without_a_monitor_gets_no_firmware_in_the_flex_flavour() -> None:
+    bare = dataclasses.replace(UBOOT, backend="none", monitor=None, payload=None)
+    assert not {"monitor", "tf-a", "payload"} & set(parts_of(bare, "flex"))
+    assert "tf-a" in parts_of(bare, "stock")
+    assert {"monitor", "payload"} < set(parts_of(UBOOT, "flex"))
+
+
+def test_missing_names_the_piece_its_source_and_how_to_give_it() -> None:
+    board = dataclasses.replace(
+        UBOOT, build=dataclasses.replace(UBOOT.build, blobs=(BLOB,), monitor_missing="no GICv3")
+    )
+    missing = layout.missing(board, {}, monitor=True)
+    assert missing == {
+        "boot": "ddr: the vendor's site (--source ddr=PATH)",
+        "fip": "Flex-Monitor: no GICv3",
+    }
+    assert layout.missing(board, {"ddr": Path("/given")}, monitor=False) == {}
+
+
+def test_the_boot_partition_has_what_u_boot_looks_for(tmp_path: Path) -> None:
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/Image").write_bytes(b"a kernel")
+    has = layout.Ingredients(UBOOT, {"kernel": tmp_path / "kernel"}, {}, soon())
+    image = layout._boot_files(tmp_path, has)
+    assert image.stat().st_size == UBOOT.medium("disk").region("boot").size
+    shown = subprocess.run(
+        ["debugfs", "-R", "cat /extlinux/extlinux.conf", image], check=True, capture_output=True, text=True
+    ).stdout
+    assert "kernel /Image" in shown
+    assert f"append {UBOOT.boot.cmdline}" in shown
+
+
+# ---- tables ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_boot_partition_is_marked_bootable_alone() -> None:
+    table = gpt.primary(UBOOT.medium("disk"))[1024:]
+    flags = [struct.unpack_from("<Q", table, 128 * index + 48)[0] for index in range(4)]
+    assert flags == [0, 0, 0, 4]
+
+
+def test_an_mbr_is_read_by_others_as_it_was_meant(tmp_path: Path) -> None:
+    disk = UBOOT.medium("disk")
+    regions = tuple(dataclasses.replace(each, partition="fat") if each.bootable else each for each in disk.regions)
+    image = tmp_path / "disk"
+    image.write_bytes(gpt.mbr(dataclasses.replace(disk, table="mbr", regions=regions)))
+    with image.open("r+b") as file:
+        file.truncate(disk.size)
+    text = subprocess.run(["/usr/sbin/sfdisk", "--dump", image], check=True, capture_output=True, text=True).stdout
+    rows = [line.split(":", 1)[1].replace(" ", "") for line in text.splitlines() if "start=" in line]
+    assert [row.split("type=")[1] for row in rows] == ["83", "83", "83", "c,bootable"]
+    starts = [int(row.split(",")[0].removeprefix("start=")) for row in rows]
+    assert starts == [region.offset // 512 for region in disk.partitions]
+
+
+# ---- device trees ----------------------------------------------------------------------------------------------------
+
+BASE = """\
+#include "part.dtsi"
+/ { compatible = "test,board"; #address-cells = <2>; #size-cells = <2>; value = <NUMBER>; };
+"""
+
+
+def test_the_overlay_tells_linux_what_is_not_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "kernel" / dtb.SOURCES / "vendor"
+    folder.mkdir(parents=True)
+    (folder / "part.dtsi").write_text("/dts-v1/;\n#define NUMBER 7\n")
+    (folder / "board.dts").write_text(BASE)
+    dtb.build(tmp_path, tmp_path / "kernel", folder / "board.dts", overlay.render(UBOOT), soon())
+    text = tree(tmp_path / "board.dtb")
+    assert "value = <0x07>" in text
+    tables, shared = UBOOT.memory.region("tables"), UBOOT.memory.region("shared")
+    assert f"flexkit-tables@{tables.base:x}" in text
+    assert f"shared = <0x00 {shared.base:#x} 0x00 {shared.size:#x}>" in text
+    assert text.count("no-map") == len(UBOOT.memory.regions)
+
+
+def test_without_an_overlay_the_tree_is_upstreams(tmp_path: Path) -> None:
+    source = tmp_path / "board.dts"
+    source.write_text('/dts-v1/;\n/ { model = "plain"; };\n')
+    dtb.build(tmp_path, tmp_path, source, "", soon())
+    assert 'model = "plain"' in tree(tmp_path / "board.dtb")
+
+
+# ---- firmware --------------------------------------------------------------------------------------------------------
+
+
+def firmware(folder: Path) -> Path:
+    """An ELF file with two segments, linked by the compiler that BL31 is made with."""
+    (folder / "a.S").write_text('.text\n.global _start\n_start: b .\n.section .far,"aw"\n.quad 0x1122334455667788\n')
+    (folder / "a.ld").write_text("SECTIONS { . = 0x40000; .text : { *(.text) } . = 0xff100000; .far : { *(.far) } }\n")
+    words = [
+        "aarch64-linux-gnu-gcc",
+        "-nostdlib",
+        "-static",
+        "-Wl,-T,a.ld,--build-id=none,-z,max-page-size=4096",
+        "a.S",
+        "-o",
+        "bl31.elf",
+    ]
+    subprocess.run(words, cwd=folder, check=True)
+    return folder / "bl31.elf"
+
+
+def test_segments_of_a_firmware_go_where_its_headers_say(tmp_path: Path) -> None:
+    found = elf.segments(firmware(tmp_path))
+    assert elf.entry(tmp_path / "bl31.elf") == 0x40000
+    assert [address for address, _ in found] == [0x40000, 0xFF100000]
+    assert found[1][1] == struct.pack("<Q", 0x1122334455667788)
+
+
+def test_a_fit_describes_bl31_the_payload_and_u_boot(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("CONFIG_TEXT_BASE=0x00a00000\n")
+    (tmp_path / "payload.bin").write_bytes(b"payload")
+    what = uboot.Fit(firmware(tmp_path), tmp_path / "payload.bin", 0x8400000)
+    text = uboot.fit_source(tmp_path, tmp_path, what)
+    assert 'firmware = "atf-1"; loadables = "u-boot", "atf-2", "tee"; fdt = "fdt-1"' in text
+    assert "load = <0x40000>; entry = <0x40000>;" in text
+    assert "load = <0x8400000>" in text
+    assert "load = <0xa00000>" in text
+    assert (tmp_path / "atf-2.bin").read_bytes() == struct.pack("<Q", 0x1122334455667788)
+
+
+def test_vendors_pieces_that_are_not_what_was_asked_for_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="rk3588_ddr"):
+        uboot.idbloader(tmp_path, tmp_path, tmp_path / "none.bin", soon())
+    with pytest.raises(BadInput, match="lpddr4_pmu_train_1d_imem"):
+        uboot.imx_spl(tmp_path, tmp_path, tmp_path, soon())
+
+
+# ---- FAT -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_fat_image_holds_the_files_and_is_the_same_every_time(tmp_path: Path) -> None:
+    folder = tmp_path / "tree"
+    (folder / "extlinux").mkdir(parents=True)
+    (folder / "config.txt").write_text("arm_64bit=1\n")
+    (folder / "extlinux/extlinux.conf").write_text("kernel /Image\n")
+    for name in ("a", "b"):
+        fat.build(folder, tmp_path / name, 64 << 20, soon(), tmp_path / "log")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    words = ["mtype", "-i", tmp_path / "a", "::extlinux/extlinux.conf"]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == "kernel /Image\n"

@@ -1,0 +1,173 @@
+"""From built parts to the images that a board's media want, one function a layout of boards/*.toml.
+
+An image that needs what nobody here can make is left out, and its reason kept: never replaced by something else.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexkit.boards import Board, Medium
+from flexkit.build import fat, gpt, rootfs, tfa, uboot
+from flexkit.build.store import file_hash
+from flexkit.deadline import Deadline
+
+BOOT_UUID = "f1e8c0de-0000-4000-8000-000000000002"
+_LABEL = "flexkit"
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What images are made of. ``parts``: folder of each part that was made ("loader", "payload", "kernel", "rootfs",
+    "u-boot", "dtb"); ``blobs``: what the user gave of that which only the vendor has."""
+
+    board: Board
+    parts: Mapping[str, Path]
+    blobs: Mapping[str, Path]
+    deadline: Deadline
+
+    def part(self, name: str, file: str) -> Path:
+        return self.parts[name] / file
+
+    def medium(self, image: str) -> Medium:
+        """The medium on which an image lies."""
+        return next(medium for medium in self.board.media if any(region.image == image for region in medium.regions))
+
+    def size(self, image: str) -> int:
+        """Bytes of the region of an image."""
+        return next(region.size for region in self.medium(image).regions if region.image == image)
+
+
+def make(at: Path, has: Ingredients) -> None:
+    """Every image that can be made, and ``at/images.json``, which lists them."""
+    files = _LAYOUTS[has.board.build.layout](at, has)
+    files["rootfs"] = has.part("rootfs", "rootfs.ext4")
+    files |= _tables(at, has.board)
+    listing = {name: [str(path), file_hash(path), path.stat().st_size] for name, path in sorted(files.items())}
+    (at / "images.json").write_text(json.dumps(listing))
+
+
+def missing(board: Board, blobs: Mapping[str, Path], monitor: bool) -> dict[str, str]:
+    """Images that cannot be made, and why. ``monitor``: the build wants Flex-Monitor."""
+    reasons: dict[str, list[str]] = {}
+    for blob in board.build.blobs:
+        if blob.name not in blobs:
+            for image in blob.images:
+                reasons.setdefault(image, []).append(f"{blob.name}: {blob.source} (--source {blob.name}=PATH)")
+    if monitor and board.build.monitor_missing:
+        image = _FIRMWARE[board.build.layout]
+        reasons.setdefault(image, []).append(f"Flex-Monitor: {board.build.monitor_missing}")
+    return {image: "; ".join(texts) for image, texts in reasons.items()}
+
+
+def _tables(at: Path, board: Board) -> dict[str, Path]:
+    """The partition tables of all media."""
+    files: dict[str, Path] = {}
+    for medium in board.media:
+        written: dict[str, bytes] = {}
+        if medium.table == "gpt":
+            written = {"gpt": gpt.primary(medium), "gpt-backup": gpt.backup(medium, medium.region("gpt-backup").size)}
+        elif medium.table == "mbr":
+            written = {"mbr": gpt.mbr(medium)}
+        for region, data in written.items():
+            image = medium.region(region).image
+            if image is not None:
+                files[image] = at / f"{image}.bin"
+                files[image].write_bytes(data)
+    return files
+
+
+def _qemu_firmware(at: Path, has: Ingredients) -> dict[str, Path]:
+    """BL1, and the package that it loads: BL2, BL31 and the payload."""
+    first = {"tb-fw": has.part("loader", "bl2.bin"), "soc-fw": has.part("loader", "bl31.bin")}
+    if "payload" in has.parts:
+        first["tos-fw"] = has.part("payload", "payload.bin")
+    tfa.fip(has.part("loader", "fiptool"), first, at / "fip.bin", has.deadline)
+    return {"bl1": has.part("loader", "bl1.bin"), "fip": at / "fip.bin"}
+
+
+def _qemu(at: Path, has: Ingredients) -> dict[str, Path]:
+    """The kernel is BL33, in a package of its own."""
+    kernel = {"nt-fw": has.part("kernel", "Image")}
+    tfa.fip(has.part("loader", "fiptool"), kernel, at / "kernel-fip.bin", has.deadline)
+    return _qemu_firmware(at, has) | {"kernel-fip": at / "kernel-fip.bin"}
+
+
+def _qemu_uboot(at: Path, has: Ingredients) -> dict[str, Path]:
+    """U-Boot is BL33, and loads the kernel from the disk; the device tree is the emulator's."""
+    second = {"nt-fw": has.part("u-boot", "u-boot.bin")}
+    tfa.fip(has.part("loader", "fiptool"), second, at / "uboot-fip.bin", has.deadline)
+    return _qemu_firmware(at, has) | {"uboot-fip": at / "uboot-fip.bin", "boot": _boot_files(at, has)}
+
+
+def _rockchip(at: Path, has: Ingredients) -> dict[str, Path]:
+    """The boot ROM loads the DDR TPL and U-Boot's SPL from sector 64; that loads a FIT: BL31, payload, U-Boot."""
+    files = {"boot": _boot_files(at, has)}
+    if "loader" in has.parts:
+        payload = has.part("payload", "payload.bin") if "payload" in has.parts else None
+        secure = has.board.memory.region("payload").base if payload else 0
+        fit = uboot.Fit(has.part("loader", "bl31.elf"), payload, secure)
+        files["u-boot-itb"] = uboot.fit(at, has.parts["u-boot"], fit, has.deadline)
+    if "rkbin-ddr" in has.blobs:
+        files["idbloader"] = uboot.idbloader(at, has.parts["u-boot"], has.blobs["rkbin-ddr"], has.deadline)
+    return files
+
+
+def _imx8m(at: Path, has: Ingredients) -> dict[str, Path]:
+    """The boot ROM loads SPL with the DDR training code behind it; that loads a FIT: BL31 and U-Boot."""
+    files = {"boot": _boot_files(at, has)}
+    if "loader" in has.parts:
+        fit = uboot.Fit(has.part("loader", "bl31.elf"), None, 0)
+        files["u-boot-itb"] = uboot.fit(at, has.parts["u-boot"], fit, has.deadline)
+    if "firmware-imx" in has.blobs:
+        files["imx-spl"] = uboot.imx_spl(at, has.parts["u-boot"], has.blobs["firmware-imx"], has.deadline)
+    return files
+
+
+def _rpi(at: Path, has: Ingredients) -> dict[str, Path]:
+    """The boot ROM's second stage reads everything from a FAT partition: BL31 as the "ARM stub", U-Boot as kernel."""
+    if "loader" not in has.parts or "raspi-firmware" not in has.blobs:
+        return {}
+    tree = _boot_tree(at, has)
+    shutil.copyfile(has.part("loader", "bl31.bin"), tree / "bl31.bin")
+    shutil.copyfile(has.part("u-boot", "u-boot.bin"), tree / "u-boot.bin")
+    (tree / "config.txt").write_text("arm_64bit=1\nenable_uart=1\narmstub=bl31.bin\nkernel=u-boot.bin\n")
+    for name in ("start4.elf", "fixup4.dat"):
+        shutil.copyfile(has.blobs["raspi-firmware"] / name, tree / name)
+    fat.build(tree, at / "boot.fat", has.size("boot-fat"), has.deadline, at / "build.log")
+    return {"boot-fat": at / "boot.fat"}
+
+
+def _boot_tree(at: Path, has: Ingredients) -> Path:
+    """What U-Boot's standard boot looks for: extlinux/extlinux.conf, the kernel, the device tree."""
+    tree = at / "boot"
+    (tree / "extlinux").mkdir(parents=True)
+    shutil.copyfile(has.part("kernel", "Image"), tree / "Image")
+    lines = [f"default {_LABEL}", f"label {_LABEL}", "kernel /Image", f"append {has.board.boot.cmdline}"]
+    if "dtb" in has.parts:
+        shutil.copyfile(has.part("dtb", "board.dtb"), tree / "board.dtb")
+        lines.append("fdt /board.dtb")
+    (tree / "extlinux/extlinux.conf").write_text("".join(f"{line}\n" for line in lines))
+    return tree
+
+
+def _boot_files(at: Path, has: Ingredients) -> Path:
+    """The same as an ext4 image."""
+    image, log = at / "boot.ext4", at / "build.log"
+    rootfs.write_image(_boot_tree(at, has), image, has.size("boot"), has.deadline, log, label="boot", uuid=BOOT_UUID)
+    return image
+
+
+_LAYOUTS: Mapping[str, Callable[[Path, Ingredients], dict[str, Path]]] = {
+    "qemu": _qemu,
+    "qemu-uboot": _qemu_uboot,
+    "rockchip": _rockchip,
+    "imx8m": _imx8m,
+    "rpi": _rpi,
+}
+# The image in which BL31 travels.
+_FIRMWARE = {"qemu": "fip", "qemu-uboot": "fip", "rockchip": "u-boot-itb", "imx8m": "u-boot-itb", "rpi": "boot-fat"}

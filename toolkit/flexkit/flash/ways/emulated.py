@@ -32,13 +32,13 @@ class Rig:
 
     def console(self, deadline: Deadline) -> Transport:
         """The serial console, of a board that is on: from its first instruction if it was off."""
-        if self._power.is_on():
-            return self._power.console()
+        if self._power.is_on(deadline):
+            return self._power.open()
         self._make_media()
         self._used = True
+        self._power.prepare(deadline)
+        console = self._power.open()
         self._power.on(deadline)
-        console = self._power.console()
-        self._power.go(deadline)
         return console
 
     def restart(self, deadline: Deadline) -> None:

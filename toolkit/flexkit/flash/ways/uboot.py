@@ -172,9 +172,9 @@ class UBootMedium(ToolMedium):
             self._run(f"setenv serverip {network.server}", deadline)
 
     def _first(self) -> str:
-        """virtio has to be looked for once."""
+        """virtio has to be looked for once, behind PCI too."""
         select = self._storage.select()
-        return f"virtio scan; {select}" if select.startswith("virtio") else select
+        return f"pci enum; virtio scan; {select}" if select.startswith("virtio") else select
 
     def _send(self, data: bytes, deadline: Deadline) -> None:
         if self._network is None:

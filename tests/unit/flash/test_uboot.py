@@ -19,7 +19,7 @@ from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways import ymodem
 from flexkit.flash.ways.prompt import Prompt
 from flexkit.flash.ways.storage import Storage
-from flexkit.flash.ways.tool import Limits
+from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
 
 CHUNK = 4096
@@ -59,7 +59,7 @@ class Bench:
             self._console,
             Network(tftp) if network else None,
             LIMITS,
-            self._start,
+            Rescue(self._start),
             "press the reset button",
         )
 

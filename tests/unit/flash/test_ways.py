@@ -24,7 +24,7 @@ from flexkit.flash.ways.dfu import Dfu, Setting
 from flexkit.flash.ways.fastboot import Fastboot, Uuu
 from flexkit.flash.ways.rockusb import RockUsb
 from flexkit.flash.ways.storage import Storage
-from flexkit.flash.ways.tool import Limits, ToolMedium
+from flexkit.flash.ways.tool import Limits, Rescue, ToolMedium
 from flexkit.flash.ways.usb import UsbTarget
 
 CHUNK = 8192
@@ -208,20 +208,24 @@ def test_f19_what_fell_back_to_the_mask_rom_gets_its_loader_again(board: FakeBoa
 def test_f19_the_sites_power_is_switched_before_hands_are_asked_for(board: FakeBoard, tmp_path: Path) -> None:
     board.enter("loader")
     switched: list[float] = []
+    left: list[Deadline] = []
 
     def rescue(deadline: Deadline) -> None:
         switched.append(deadline.remaining)
         board.faults(ToolFaults())
         board.enter("maskrom")
 
-    medium = RockUsb("emmc", SIZE, UsbTarget("lab-1", MODES, None, board.usb), rockusb(board)._loader, LIMITS, rescue)
+    target = UsbTarget("lab-1", MODES, None, board.usb)
+    loader = board.folder / "loader.bin"
+    loader.write_bytes(b"loader")
+    medium = RockUsb("emmc", SIZE, target, loader, LIMITS, Rescue(rescue, left.append))
     medium.open(soon())
     board.faults(ToolFaults(fail=1.0))
     write = image(tmp_path)
     write_region(medium, write, CHUNK, soon(), lambda *_: None)
     medium.close()
     assert is_right(board, write)
-    assert len(switched) == 1
+    assert len(switched) == len(left) == 1
 
 
 def test_a_mask_rom_without_a_loader_is_refused(board: FakeBoard) -> None:

@@ -73,7 +73,7 @@ def flash(
     profile: build.Profile = "debug" if debug_profile else "release"
     manifest = build.run(instance.type, bus=bus(), deadline=deadline, flavour=flavour, profile=profile)
     plan = plan_of(instance, manifest, _everything(instance) if provision or rehearse else regions)
-    ways = Ways(via, rehearse, {name: image.path for name, image in manifest.images.items()})
+    ways = Ways(via, rehearse, {name: image.path for name, image in manifest.images.items()}, bus())
     if only_plan:
         _show_plan(instance, plan, manifest, ways, as_json)
         return

@@ -71,10 +71,11 @@ class Outcome:
 
 
 def open_device(medium: FlashMedium, deadline: Deadline) -> None:
-    """Have a medium. A passing fault is recovered from once; what needs hands is said at once (FIELD F2)."""
+    """Have a medium. What is not there, or degraded, is brought there once by what the site has; what then still needs
+    hands is said at once (FIELD F2)."""
     try:
         medium.open(deadline)
-    except Trouble:
+    except (Trouble, NeedsHands):
         medium.recover(deadline)
 
 
@@ -122,6 +123,7 @@ class _Region:
         self._journal = journal
         self.outcome = outcome
         self._ask = ask
+        self._differed: set[int] = set()
         self._unsettled = 0
         self._shaken = False  # in this pass the device was lost with writes that had not settled
         outcome.chunks = len(self._chunks)
@@ -216,7 +218,8 @@ class _Region:
         data = self._image.data(chunk)
         if self._holds(chunk, data):
             return False
-        self.outcome.written += 1
+        self._differed.add(chunk.number)
+        self.outcome.written = len(self._differed)
         for attempt in range(_WRITES):
             self.outcome.repeated += 1 if attempt else 0
             self._unsettled += len(data)

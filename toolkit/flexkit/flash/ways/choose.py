@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flexkit.boards import Instance, Medium, Way
 from flexkit.deadline import Deadline
+from flexkit.drivers.bind import bind_wired
 from flexkit.drivers.qemu import media_folder
 from flexkit.errors import BadInput, FlashError
+from flexkit.events import Bus
 from flexkit.flash.medium import FileMedium
 from flexkit.flash.plan import Write
 from flexkit.flash.protocol import FlashMedium
@@ -18,10 +21,9 @@ from flexkit.flash.ways.emulated import EmulatedUBoot
 from flexkit.flash.ways.fastboot import Fastboot, Uuu
 from flexkit.flash.ways.rockusb import RockUsb
 from flexkit.flash.ways.storage import Storage
-from flexkit.flash.ways.tool import Limits
+from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
 from flexkit.flash.ways.usb import UsbTarget
-from flexkit.link.serial import SerialTransport
 from flexkit.link.transport import Transport
 
 _USB_TOOLS = ("rkdeveloptool", "fastboot", "uuu", "dfu-util")
@@ -33,8 +35,13 @@ class Ways:
     rehearsal); ``images``: where the build has its pieces, for loaders that are sent first."""
 
     def __init__(
-        self, via: str | None = None, folder: Path | None = None, images: Mapping[str, Path] | None = None
+        self,
+        via: str | None = None,
+        folder: Path | None = None,
+        images: Mapping[str, Path] | None = None,
+        bus: Bus | None = None,
     ) -> None:
+        self._bus = bus or Bus()
         self._via = via
         self._folder = folder
         self._images = images or {}
@@ -77,17 +84,18 @@ class Ways:
         board, port = instance.type, instance.settings.usb
         target = UsbTarget(instance.name, board.usb, port)
         loader = self._images.get(way.loader)
+        rescue = self._rescue(instance)
         if way.tool == "rkdeveloptool":
-            return RockUsb(medium.name, medium.size, target, loader, limits)
+            return RockUsb(medium.name, medium.size, target, loader, limits, rescue)
         if way.tool == "dfu-util":
             settings = {
                 each.offset: Setting(way.device or each.name, each.offset, each.size) for each in medium.regions
             }
-            return Dfu(medium.name, medium.size, target, settings, limits, port=port)
+            return Dfu(medium.name, medium.size, target, settings, limits, rescue, port)
         storage = Storage(way.device, board.uboot.buffer if board.uboot else 0, medium.chunk + (1 << 16))
         if way.tool == "fastboot":
-            return Fastboot(medium.name, medium.size, target, storage, limits, port=port)
-        return Uuu(medium.name, medium.size, target, storage, limits, port=port, loader=loader)
+            return Fastboot(medium.name, medium.size, target, storage, limits, rescue, port)
+        return Uuu(medium.name, medium.size, target, storage, limits, rescue, port, loader)
 
     def _uboot(self, instance: Instance, medium: Medium, way: Way, flavour: str, limits: Limits) -> FlashMedium:
         if not instance.wired:
@@ -96,11 +104,48 @@ class Ways:
         if uboot is None:
             raise BadInput(f"{instance.type.name} has no [uboot]")
         network = Network(Path(settings.tftp), settings.server or "") if settings.tftp else None
+        if network is None:  # YMODEM: ten bits a byte, and half of the time spent waiting
+            limits = replace(limits, speed=instance.baud // 20)
 
         def console(deadline: Deadline) -> Transport:
-            return SerialTransport(settings.serial or "", instance.baud)
+            return bind_wired(instance, self._bus).console.open()
 
-        return UBootMedium(medium.name, medium.size, uboot, way.device, medium.chunk, console, network, limits)
+        rescue = self._restart(instance)
+        return UBootMedium(medium.name, medium.size, uboot, way.device, medium.chunk, console, network, limits, rescue)
+
+    def _rescue(self, instance: Instance) -> Rescue | None:
+        """Into the mode in which the boot ROM can be flashed, where the site can switch power and boot mode."""
+        settings = instance.settings
+        if settings.boot_mode is None or not (settings.power or settings.labgrid):
+            return None
+
+        def enter(deadline: Deadline) -> None:
+            site = bind_wired(instance, self._bus)
+            if site.boot_mode is not None:
+                site.boot_mode.select("maskrom", deadline)
+            site.power.cycle(deadline)
+
+        def leave(deadline: Deadline) -> None:
+            site = bind_wired(instance, self._bus)
+            if site.boot_mode is not None:
+                site.boot_mode.select("normal", deadline)
+
+        return Rescue(enter, leave)
+
+    def _restart(self, instance: Instance) -> Rescue | None:
+        """By the reset line, or else by the power."""
+        settings = instance.settings
+        if not (settings.reset or settings.power or settings.labgrid):
+            return None
+
+        def enter(deadline: Deadline) -> None:
+            site = bind_wired(instance, self._bus)
+            if site.reset is not None:
+                site.reset.reset(deadline)
+            else:
+                site.power.cycle(deadline)
+
+        return Rescue(enter)
 
 
 def _lack(instance: Instance, medium: Medium, way: Way) -> str:

@@ -73,6 +73,7 @@ class Dfu(ToolMedium):
 
     def _reset(self, deadline: Deadline) -> None:
         """A USB reset, which brings a stuck DFU back to its idle state."""
+        self._target.find()
         self._call(deadline, *self._select, "-e", "-R")
 
     def _setting(self, offset: int) -> Setting:

@@ -11,7 +11,7 @@ from flexkit.deadline import Deadline
 from flexkit.drivers.qemu import QemuPower, media_folder
 from flexkit.errors import BadInput, FlashError
 from flexkit.flash.medium import FileMedium
-from flexkit.flash.ways.tool import Limits
+from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
 from flexkit.link.transport import Transport
 
@@ -87,7 +87,7 @@ class EmulatedUBoot(UBootMedium):
             self._rig.console,
             Network(self._rig.tftp),
             limits,
-            self._rig.restart,
+            Rescue(self._rig.restart),
         )
         self.fresh = not (media_folder(instance.name, flavour) / f"{medium.name}.img").exists()
         self._ended = False

@@ -42,7 +42,7 @@ class UBootFastboot(ToolMedium):
             mode = self._target.wait(deadline.within(self._limits.enumerate, "wait for USB")).mode
         except Trouble as gone:
             raise NeedsHands(gone.message, mend=self._hands) from gone
-        self._enter(mode, deadline)
+        self._arrive(mode, deadline)
         self._uboot(self._storage.select(), deadline)
 
     def read(self, offset: int, count: int, deadline: Deadline) -> bytes:
@@ -77,7 +77,7 @@ class UBootFastboot(ToolMedium):
         self._uboot(self._storage.select(), deadline)
 
     @abstractmethod
-    def _enter(self, mode: str, deadline: Deadline) -> None:
+    def _arrive(self, mode: str, deadline: Deadline) -> None:
         """From the mode that it is in to fastboot."""
 
     @abstractmethod
@@ -115,11 +115,12 @@ class Fastboot(UBootFastboot):
         command = self._storage.write(write.offset, write.size + -write.size % self.block)
         return [f"fastboot stage {write.path}", f"fastboot oem run:'{command}'"]
 
-    def _enter(self, mode: str, deadline: Deadline) -> None:
+    def _arrive(self, mode: str, deadline: Deadline) -> None:
         if mode != "fastboot":
             raise NeedsHands(f"{self.name}: the board is in mode {mode}, not in fastboot", mend=self._hands)
 
     def _reset(self, deadline: Deadline) -> None:
+        self._target.find()
         self._call(deadline, *self._select, "reboot", "bootloader")
 
     def _send(self, path: Path, size: int, deadline: Deadline) -> None:
@@ -158,7 +159,7 @@ class Uuu(UBootFastboot):
         first = [f"uuu SDPS: boot -f {self._loader.name}"] if self._loader else []
         return [*first, f"uuu FB: download -f {write.path}", f"uuu FB: ucmd {command}"]
 
-    def _enter(self, mode: str, deadline: Deadline) -> None:
+    def _arrive(self, mode: str, deadline: Deadline) -> None:
         if mode != "sdp":
             return
         if self._loader is None:

@@ -63,6 +63,7 @@ class RockUsb(ToolMedium):
         return [*first, f"rkdeveloptool wl {write.offset // self.block} {write.path}"]
 
     def _reset(self, deadline: Deadline) -> None:
+        self._target.find()  # a degraded device would only hang the tool
         self._call(deadline, "rd", _TO_MASKROM)
 
     def _mode(self, deadline: Deadline) -> str:

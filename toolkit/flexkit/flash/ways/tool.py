@@ -12,8 +12,18 @@ from flexkit.deadline import Deadline
 from flexkit.errors import FlashError, MissingTool, TimedOut
 from flexkit.flash.protocol import FlashMedium, NeedsHands, Trouble
 
-Rescue = Callable[[Deadline], None]
-"""Switches a board off and on again into the mode in which it can be flashed, by the site's power and boot mode."""
+_NORMAL_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """What a site can do where a tool cannot. ``enter``: switch the board off and on again, into the mode in which it
+    can be flashed; ``leave``: let it boot from its medium the next time."""
+
+    enter: Callable[[Deadline], None]
+    leave: Callable[[Deadline], None] = lambda deadline: None
+
+
 _MERGE = ("sh", "-c", 'exec "$@" 2>&1', "sh")
 
 
@@ -42,28 +52,41 @@ class ToolMedium(FlashMedium):
         self._limits = limits
         self._hands = hands
         self._rescue = rescue
+        self._rescued = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def close(self) -> None:
+        if self._rescue is not None and self._rescued:
+            self._rescued = False
+            self._rescue.leave(Deadline(_NORMAL_SECONDS, "boot mode"))
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
     def recover(self, deadline: Deadline) -> None:
         """From the gentlest to the firmest: is it well again, does the tool reset it, the site switch it, or a hand."""
-        for step in (self._nothing, self._reset, self._rescue):
-            if step is None:
-                continue
+        told = self._hands
+        for step in (self._nothing, self._reset, self._enter):
             try:
                 step(deadline)
                 self.open(deadline)
                 return
-            except (Trouble, NeedsHands):
+            except NeedsHands as need:
+                told = need.mend or told
                 deadline.check()
-        raise NeedsHands(f"{self.name}: {self.program} does not reach the device any more", mend=self._hands)
+            except Trouble:
+                deadline.check()
+        raise NeedsHands(f"{self.name}: {self.program} does not reach the device any more", mend=told)
 
     def _nothing(self, deadline: Deadline) -> None:
         """It may have been one call alone that failed."""
+
+    def _enter(self, deadline: Deadline) -> None:
+        """By the site's own power and boot mode."""
+        if self._rescue is None:
+            raise Trouble(f"{self.name}: the lab file has no power that could be switched")
+        self._rescued = True
+        self._rescue.enter(deadline)
 
     def _reset(self, deadline: Deadline) -> None:
         """Let the tool reset the device, if it can."""

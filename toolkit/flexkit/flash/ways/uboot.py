@@ -18,7 +18,7 @@ from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways import ymodem
 from flexkit.flash.ways.prompt import Prompt
 from flexkit.flash.ways.storage import Storage
-from flexkit.flash.ways.tool import Limits, ToolMedium
+from flexkit.flash.ways.tool import Limits, Rescue, ToolMedium
 from flexkit.link.transport import Transport
 
 _CRC = re.compile(r"==> ([0-9a-f]{8})\b")
@@ -27,7 +27,6 @@ _MARGIN = 1 << 16
 _ATTEMPTS = 3
 
 OpenConsole = Callable[[Deadline], Transport]
-Start = Callable[[Deadline], None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Network:
 
 
 class UBootMedium(ToolMedium):
-    """``start`` resets or switches on the board, so that U-Boot comes up; None: somebody has to."""
+    """``rescue`` resets the board or switches it on, so that U-Boot comes up; None: somebody has to."""
 
     program = "U-Boot"
     proof = "read back by the board, CRC-32"
@@ -56,10 +55,10 @@ class UBootMedium(ToolMedium):
         console: OpenConsole,
         network: Network | None,
         limits: Limits,
-        start: Start | None = None,
+        rescue: Rescue | None = None,
         hands: str = "",
     ) -> None:
-        super().__init__(name, size, limits, hands or "switch the board off and on", start)
+        super().__init__(name, size, limits, hands or "switch the board off and on", rescue)
         self._uboot = uboot
         self._storage = Storage(device, uboot.buffer, chunk + _MARGIN)
         self._open_console = console

@@ -1,0 +1,149 @@
+"""``flexkit flash``: what it prints, what it touches, and its exit codes. The build is played by small images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_site import BUILD, Site
+
+from flexkit import boards, build
+from flexkit.build import Manifest
+from flexkit.build.manifest import Image
+from flexkit.cli.main import run
+from flexkit.drivers import lock, qemu
+from flexkit.flash import Ledger
+
+OTHER = "cd" * 16
+
+
+class Builds:
+    """What ``flexkit build`` would have made: ``identity`` of the next build, and what it cannot make."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.identity = OTHER
+        self.missing: dict[str, str] = {}
+
+    def run(self, board: boards.Board, **options: Any) -> Manifest:
+        pieces = self.site.images(self.identity)
+        images = {
+            name: Image(piece.path, piece.sha256, piece.size)
+            for name, piece in pieces.items()
+            if name not in self.missing
+        }
+        flavour = options["flavour"]
+        return Manifest(
+            self.identity, board.name, flavour, options["profile"], {}, images, {}, {}, [], {}, dict(self.missing)
+        )
+
+
+@pytest.fixture
+def builds(site: Site, monkeypatch: pytest.MonkeyPatch) -> Builds:
+    made = Builds(site)
+    monkeypatch.setattr(build, "run", made.run)
+    return made
+
+
+def media(site: Site) -> bytes:
+    """The first bytes of every region with an image."""
+    found = b""
+    for medium in site.instance.type.media:
+        with (qemu.media_folder("qemu-virt", "flex") / f"{medium.name}.img").open("rb") as source:
+            for region in medium.regions:
+                source.seek(region.offset)
+                found += source.read(64)
+    return found
+
+
+def test_a_flash_tells_what_it_wrote_and_a_second_that_nothing_was(
+    builds: Builds, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["flash"]) == 0
+    assert "chunks were written (pflash.bl1, pflash.fip" in capfd.readouterr().out
+    assert run(["flash"]) == 0
+    assert (
+        capfd.readouterr().out
+        == f"qemu-virt: build {OTHER[:12]} (flex) verified, all as it should be: nothing was written\n"
+    )
+
+
+def test_a_plan_touches_nothing_and_exits_0(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:
+    before = media(builds.site)
+    builds.missing = {"fip": "the vendor's BSP"}
+    with lock.acquire("qemu-virt"):
+        assert run(["flash", "--plan"]) == 0
+    out = capfd.readouterr().out
+    assert "MISSING fip: the vendor's BSP" in out
+    assert "pflash   kernel       0x0001000000" in out
+    assert "as: dd if=" in out
+    assert "protected: written only when named" in out
+    assert media(builds.site) == before
+    assert len(list(Ledger("qemu-virt").entries())) == 1
+
+
+def test_a_plan_as_json_has_all_of_it(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["flash", "--plan", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    kernel = next(each for each in found["writes"] if each["region"] == "kernel")
+    region = builds.site.instance.type.medium("pflash").region("kernel")
+    assert (kernel["medium"], kernel["offset"], kernel["tool"]) == ("pflash", region.offset, "file")
+    assert len(kernel["sha256"]) == 64
+    assert kernel["commands"]
+    assert found["missing"] == {}
+
+
+def test_missing_pieces_refuse_a_flash_with_5(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:
+    builds.missing = {"fip": "the vendor's BSP"}
+    before = media(builds.site)
+    assert run(["flash"]) == 5
+    assert "MISSING fip: the vendor's BSP" in capfd.readouterr().err
+    assert media(builds.site) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["--region", "fipp"], 2, "no region 'fipp'"),
+        (["--region", "fip", "--provision"], 2, "--provision is everything"),
+        (["--via", "floppy"], 2, "floppy"),
+        (["-b", "nonesuch"], 2, "no board is called"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_2(
+    builds: Builds, capfd: pytest.CaptureFixture[str], words: list[str], code: int, told: str
+) -> None:
+    assert run(["flash", *words]) == code
+    assert told in capfd.readouterr().err
+
+
+def test_a_board_in_somebodys_hands_is_8(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:
+    with lock.acquire("qemu-virt"):
+        assert run(["flash"]) == 8
+    assert "in use by" in capfd.readouterr().err
+
+
+def test_a_rehearsal_makes_files_and_enters_nothing(builds: Builds, tmp_path: Path) -> None:
+    assert run(["flash", "--rehearse", str(tmp_path / "card")]) == 0
+    assert {path.name for path in (tmp_path / "card").iterdir()} == {
+        f"{medium.name}.img" for medium in builds.site.instance.type.media
+    }
+    assert len(list(Ledger("qemu-virt").entries())) == 1
+
+
+def test_golden_and_rollback_by_command(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["flash", "golden"]) == 5
+    assert "flexkit flash golden --set" in capfd.readouterr().err
+    assert run(["flash", "rollback"]) == 5
+    Ledger("qemu-virt").append("boot", "flex", BUILD, True, {})
+    assert run(["flash", "golden", "--set"]) == 0
+    assert run(["flash"]) == 0
+    assert run(["flash", "rollback"]) == 0
+    assert f"back to build {BUILD[:12]}" in capfd.readouterr().out
+    assert run(["flash"]) == 0
+    assert run(["flash", "golden"]) == 0
+    current = Ledger("qemu-virt").current("flex")
+    assert current is not None
+    assert current.identity == BUILD

@@ -127,7 +127,7 @@ static long flex_model_from_file(struct flex_client *client, struct file *file,
 	if (!S_ISREG(file_inode(file)->i_mode) || !(file->f_mode & FMODE_READ) ||
 	    !i_size_read(file_inode(file)) || ask->mode > FLEX_MODE_STRAWMAN)
 		return -EINVAL;
-	model = flex_model_get(file, ask->mode);
+	model = flex_model_get(file, ask->mode, client->group);
 	if (!model)
 		return -ENOMEM;
 	if (ask->mode == FLEX_MODE_FLEXSERVE)
@@ -261,10 +261,11 @@ static long flex_ioc_cancel(struct flex_client *client, void *arg)
 
 static long flex_ioc_recall(struct flex_client *client, void *arg)
 {
+	const struct flex_scope everybody = { 0 };
 	struct flex_ioc_recall *ask = arg;
 
 	ask->ticks = 0;
-	ask->pages = flex_recall(ask->pages, &ask->ticks);
+	ask->pages = flex_recall(&everybody, ask->pages, &ask->ticks);
 	return 0;
 }
 

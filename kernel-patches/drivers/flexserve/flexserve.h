@@ -96,6 +96,18 @@ void flex_mailboxes_exit(void);
 struct flex_mailbox_lease *flex_mailbox_get(bool reclaim);
 void flex_mailbox_put(struct flex_mailbox_lease *lease);
 
+/*
+ * group.c: the memory cgroup that secure pages are charged to. NULL is the root
+ * group, which has no limit.
+ */
+struct obj_cgroup *flex_group_of_current(void);
+struct obj_cgroup *flex_group_get(struct obj_cgroup *group);
+void flex_group_put(struct obj_cgroup *group);
+struct mem_cgroup *flex_group_begin(struct obj_cgroup *group);
+void flex_group_end(struct mem_cgroup *before);
+bool flex_group_within(struct obj_cgroup *group, struct mem_cgroup *memcg, bool exact);
+void flex_group_mark(struct obj_cgroup *group, int shrinker);
+
 /* protect.c */
 int flex_protect_get(void);
 void flex_protect_put(void);
@@ -112,10 +124,19 @@ struct flex_range {
 	u32 moving;		/* of them, under recall now */
 	u32 cursor;		/* recall goes on below this index */
 	bool recallable;	/* a model's always, a session's between prompts */
+	struct obj_cgroup *group;	/* charged for the pages; the owner has the reference */
+};
+
+/* Whose pages a recall may take: all that is zero is everybody's. */
+struct flex_scope {
+	struct flex_range *range;	/* this one alone, recallable or not */
+	struct mem_cgroup *memcg;	/* recallable ranges of this group */
+	bool exact;			/* and not of the groups below it */
 };
 int flex_slots_init(u32 slots);
 void flex_slots_exit(void);
-int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable);
+int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable,
+		   struct obj_cgroup *group);
 void flex_range_remove(struct flex_range *range);
 void flex_range_touch(struct flex_range *range);
 void flex_range_park(struct flex_range *range);
@@ -123,11 +144,12 @@ void flex_range_unpark(struct flex_range *range);
 void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count);
 u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
 u32 flex_range_held(struct flex_range *range);
-u32 flex_slots_collect(struct flex_range *only, struct flex_mailbox_lease *lease, u32 want);
+u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease, u32 want);
 u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count);
-void flex_slots_rewind(struct flex_range *only);
+void flex_slots_rewind(const struct flex_scope *scope);
 u64 flex_slots_page(u32 slot);
 u64 flex_slots_recallable(void);
+u64 flex_slots_held(const struct flex_scope *scope);
 
 /* load.c: pages from Linux to the secure world */
 struct flex_batch {
@@ -135,7 +157,7 @@ struct flex_batch {
 	struct bio_vec vec[FLEX_BATCH];
 };
 struct flex_clock;
-u32 flex_alloc_pages(struct page **page, u32 want);
+u32 flex_alloc_pages(struct page **page, u32 want, struct obj_cgroup *group);
 int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
 int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
@@ -143,11 +165,14 @@ int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file,
 int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_clock *clock);
 
 /* recall.c: and back */
-int flex_recall_init(void);
-void flex_recall_exit(void);
-u64 flex_recall(u64 want, u64 *ticks);
+u64 flex_recall(const struct flex_scope *scope, u64 want, u64 *ticks);
 int flex_range_release(struct flex_range *range);
 void flex_recall_pages(struct page **page, u32 count);
+
+/* reclaim.c: asked for by Linux */
+int flex_reclaim_init(void);
+void flex_reclaim_exit(void);
+void flex_reclaim_mark(struct obj_cgroup *group);
 
 /* clock.c: where the time to the first token goes */
 enum flex_part {
@@ -220,6 +245,7 @@ struct flex_model {
 	u32 users;		/* open handles and requests (flex_models_lock) */
 	atomic_t requests;	/* under way */
 	u32 mode;
+	struct obj_cgroup *group;	/* of the client that opened it first: charged for it */
 	/* what makes it the same model */
 	dev_t device;
 	u64 inode;
@@ -236,7 +262,7 @@ struct flex_model {
 	struct flex_batch *batch; /* under load */
 };
 extern struct mutex flex_models_lock;
-struct flex_model *flex_model_get(struct file *file, u32 mode);
+struct flex_model *flex_model_get(struct file *file, u32 mode, struct obj_cgroup *group);
 void flex_model_put(struct flex_model *model);
 int flex_model_drop(struct flex_model *model);
 int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *reason);
@@ -257,9 +283,11 @@ struct flex_session {
 	u32 epoch;		/* of both numbers */
 	u32 context;
 	u32 id;
+	struct obj_cgroup *group;	/* charged for the memory */
 	struct flex_range memory;
 };
-struct flex_session *flex_session_get(u32 model, u32 context, u32 threads, s64 *error);
+struct flex_session *flex_session_get(u32 model, u32 context, u32 threads,
+				      struct obj_cgroup *group, s64 *error);
 void flex_session_put(struct flex_session *session);
 bool flex_session_evict(void);
 void flex_sessions_close(u32 model, u32 epoch);
@@ -285,6 +313,7 @@ extern struct mutex flex_region_lock;
 struct flex_client {
 	struct mutex lock;
 	struct kref refs;
+	struct obj_cgroup *group;	/* of whoever opened the device */
 	struct flex_model *model[8];
 	struct flex_clock opening;	/* runs from the last FLEX_IOC_MODEL */
 	struct flex_request *request;	/* the last one */
@@ -364,6 +393,8 @@ enum flex_count {
 	FLEX_COUNT_RECALL_PINNED,
 	FLEX_COUNT_SHRINKER_CALLS,
 	FLEX_COUNT_SHRINKER_PAGES,
+	FLEX_COUNT_RECLAIM_CALLS,	/* by reclaim of a node or a group, before the shrinker */
+	FLEX_COUNT_RECLAIM_PAGES,
 	FLEX_COUNT_PREEMPTIONS,
 	FLEX_COUNT_MIGRATIONS,
 	FLEX_COUNT_RELOADS,

@@ -211,7 +211,8 @@ static int flex_leader_open_session(struct flex_request *request)
 			 model->max_context, request->ask.context);
 		return -EINVAL;
 	}
-	session = flex_session_get(model->id, request->ask.context, request->ask.threads, &error);
+	session = flex_session_get(model->id, request->ask.context, request->ask.threads,
+				   request->client->group, &error);
 	request->result.flex_error = error;
 	if (IS_ERR(session))
 		return PTR_ERR(session);

@@ -14,9 +14,10 @@
 /*
  * Large blocks are taken when they lie there and never fought for; the last
  * resort, single pages, may reclaim once. Not movable: the pages stay where
- * they are for as long as they are secure.
+ * they are for as long as they are secure. Charged to the group that is set
+ * (group.c); at its limit there is no page, and nobody is killed.
  */
-#define FLEX_GFP_PAGE (GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN)
+#define FLEX_GFP_PAGE (GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN | __GFP_ACCOUNT)
 #define FLEX_GFP_BLOCK ((FLEX_GFP_PAGE | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM)
 
 static struct page *flex_alloc_block(unsigned int order)
@@ -29,13 +30,16 @@ static struct page *flex_alloc_block(unsigned int order)
 }
 
 /*
- * What Linux can spare: free pages and page cache beyond its own reserves, our own recallable pages left out. Pages on
- * their way into the secure world cannot be recalled yet: were they taken out of the reserves, the next allocation of
- * anybody else would find nothing to reclaim and call the OOM killer.
+ * What Linux can spare: free pages and page cache beyond its own reserves, our
+ * own recallable pages left out, and CMA's, which only movable pages may use.
+ * Pages on their way into the secure world cannot be recalled yet: were they
+ * taken out of the reserves, the next allocation of anybody else would find
+ * nothing to reclaim and call the OOM killer.
  */
 static u32 flex_spare_pages(u32 want)
 {
-	long spare = si_mem_available() - (long)flex_mem_recallable();
+	long spare = si_mem_available() - (long)flex_mem_recallable() -
+		     (long)global_zone_page_state(NR_FREE_CMA_PAGES);
 
 	return clamp(spare, 0L, (long)want);
 }
@@ -44,11 +48,13 @@ static u32 flex_spare_pages(u32 want)
  * flex_alloc_pages() - single pages out of the largest blocks that are free
  * @page: gets them
  * @want: how many
+ * @group: is charged for them
  *
  * May sleep. Return: how many there are, fewer under memory pressure.
  */
-u32 flex_alloc_pages(struct page **page, u32 want)
+u32 flex_alloc_pages(struct page **page, u32 want, struct obj_cgroup *group)
 {
+	struct mem_cgroup *before = flex_group_begin(group);
 	unsigned int order;
 	u32 got = 0;
 
@@ -70,6 +76,7 @@ u32 flex_alloc_pages(struct page **page, u32 want)
 		for (i = 0; i < 1U << order; i++)
 			page[got++] = block + i;
 	}
+	flex_group_end(before);
 	return got;
 }
 
@@ -207,7 +214,7 @@ static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct f
 	int ret = 0;
 
 	flex_clock_enter(clock, FLEX_PART_ALLOCATE);
-	got = flex_alloc_pages(batch->page, *run);
+	got = flex_alloc_pages(batch->page, *run, range->group);
 	if (!got)
 		return -ENOMEM;
 

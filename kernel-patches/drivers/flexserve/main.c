@@ -96,13 +96,13 @@ static int __init flex_start_parts(void)
 	ret = flex_slots_init(flex_firmware.slots);
 	if (ret)
 		goto exit_mailboxes;
-	ret = flex_recall_init();
+	ret = flex_reclaim_init();
 	if (ret)
 		goto exit_slots;
 	flex_models_init();
 	ret = register_reboot_notifier(&flex_reboot_block);
 	if (ret)
-		goto exit_recall;
+		goto exit_reclaim;
 	ret = flex_dev_init();
 	if (ret)
 		goto exit_notifier;
@@ -111,8 +111,8 @@ static int __init flex_start_parts(void)
 
 exit_notifier:
 	unregister_reboot_notifier(&flex_reboot_block);
-exit_recall:
-	flex_recall_exit();
+exit_reclaim:
+	flex_reclaim_exit();
 exit_slots:
 	flex_slots_exit();
 exit_mailboxes:

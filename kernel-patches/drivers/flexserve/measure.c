@@ -42,7 +42,7 @@ static int flex_measure_switches(struct flex_ioc_measure *ask)
 static int flex_measure_clears(struct flex_ioc_measure *ask)
 {
 	struct page **page = kvmalloc_array(ask->batch, sizeof(*page), GFP_KERNEL);
-	u32 got = page ? flex_alloc_pages(page, ask->batch) : 0, i;
+	u32 got = page ? flex_alloc_pages(page, ask->batch, NULL) : 0, i;
 	u64 begin, n;
 	int ret = got == ask->batch ? 0 : -ENOMEM;
 
@@ -116,7 +116,7 @@ static int flex_measure_take(struct flex_ioc_measure *ask, struct page **page, u
 	while (*taken < ask->count) {
 		want = min_t(u64, ask->batch, ask->count - *taken);
 		begin = flex_ticks();
-		got = flex_alloc_pages(page + *taken, want);
+		got = flex_alloc_pages(page + *taken, want, NULL);
 		ask->allocate += flex_ticks() - begin;
 		done = got ? flex_measure_donate(page + *taken, got, &ask->secure, &error) : 0;
 		for (i = done; i < got; i++)

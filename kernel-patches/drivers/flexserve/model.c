@@ -34,7 +34,8 @@ static struct flex_model *flex_model_find(const struct inode *inode, u32 mode)
 	return NULL;
 }
 
-static struct flex_model *flex_model_new(const struct inode *inode, u32 mode)
+static struct flex_model *flex_model_new(const struct inode *inode, u32 mode,
+					 struct obj_cgroup *group)
 {
 	struct flex_model *model = kzalloc(sizeof(*model), GFP_KERNEL);
 
@@ -47,6 +48,7 @@ static struct flex_model *flex_model_new(const struct inode *inode, u32 mode)
 	}
 	mutex_init(&model->load);
 	model->mode = mode;
+	model->group = flex_group_get(group);
 	model->device = inode->i_sb->s_dev;
 	model->inode = inode->i_ino;
 	model->bytes = i_size_read(inode);
@@ -59,6 +61,7 @@ static struct flex_model *flex_model_new(const struct inode *inode, u32 mode)
 static void flex_model_free(struct flex_model *model)
 {
 	list_del(&model->list);
+	flex_group_put(model->group);
 	kvfree(model->batch);
 	kfree(model);
 }
@@ -196,7 +199,7 @@ int flex_model_reserve(struct flex_model *model, char *reason)
 		return flex_errno(error);
 
 	ret = flex_range_add(&model->range, call.result.a3, pages,
-			     model->mode == FLEX_MODE_FLEXSERVE);
+			     model->mode == FLEX_MODE_FLEXSERVE, model->group);
 	if (ret) {
 		flex_payload_call(FLEX_OP_MODEL_CLOSE, call.result.a2, 0, 0, NULL);
 		return ret;
@@ -298,10 +301,11 @@ int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *re
  * flex_model_get() - the model that a file is, known or new, not opened
  * @file: regular, open for reading
  * @mode: FLEX_MODE_*
+ * @group: is charged for a new one
  *
  * May sleep. Return: the model, flex_model_put() is due; NULL: no memory.
  */
-struct flex_model *flex_model_get(struct file *file, u32 mode)
+struct flex_model *flex_model_get(struct file *file, u32 mode, struct obj_cgroup *group)
 {
 	const struct inode *inode = file_inode(file);
 	struct flex_model *model;
@@ -310,7 +314,7 @@ struct flex_model *flex_model_get(struct file *file, u32 mode)
 	model = flex_model_find(inode, mode);
 	if (!model) {
 		flex_model_forget_older(inode);
-		model = flex_model_new(inode, mode);
+		model = flex_model_new(inode, mode, group);
 	}
 	if (model && !model->users++)
 		model->file = get_file(file);

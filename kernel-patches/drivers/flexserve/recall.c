@@ -5,16 +5,11 @@
  */
 #include <linux/delay.h>
 #include <linux/errno.h>
-#include <linux/flexserve.h>
 #include <linux/mm.h>
-#include <linux/shrinker.h>
-#include <linux/swap.h>
 #include "flexserve.h"
 
 #define FLEX_RELEASE_TRIES 500
 #define FLEX_RELEASE_WAIT_US 2000
-
-static struct shrinker *flex_shrinker;
 
 static void flex_free_back(struct page **page, u32 count, u32 back)
 {
@@ -44,11 +39,11 @@ static void flex_recall_call(struct flex_mailbox_lease *lease, u32 count, u64 *t
 	*ticks += flex_ticks() - begin;
 }
 
-/* Take up to @want pages of @only, or of anything; 0: there are no more. */
-static u32 flex_recall_some(struct flex_range *only, u64 want, u64 *taken, u64 *ticks)
+/* Take up to @want pages of @scope; 0: there are no more. */
+static u32 flex_recall_some(const struct flex_scope *scope, u64 want, u64 *taken, u64 *ticks)
 {
 	struct flex_mailbox_lease *lease = flex_mailbox_get(true);
-	u32 count = flex_slots_collect(only, lease, min_t(u64, want, FLEX_BATCH));
+	u32 count = flex_slots_collect(scope, lease, min_t(u64, want, FLEX_BATCH));
 	u32 back;
 
 	if (count) {
@@ -63,22 +58,23 @@ static u32 flex_recall_some(struct flex_range *only, u64 want, u64 *taken, u64 *
 
 /**
  * flex_recall() - take weights back: oldest model first, its last slots first
+ * @scope: whose
  * @want: pages
  * @ticks: time in the calls is added to it
  *
  * May sleep, allocates nothing, takes no lock that a loader holds. A page that
  * is pinned is passed over. Return: pages taken.
  */
-u64 flex_recall(u64 want, u64 *ticks)
+u64 flex_recall(const struct flex_scope *scope, u64 want, u64 *ticks)
 {
 	u64 taken = 0;
 	int pass;
 
 	for (pass = 0; pass < 2 && taken < want; pass++) {
-		while (taken < want && flex_recall_some(NULL, want - taken, &taken, ticks))
+		while (taken < want && flex_recall_some(scope, want - taken, &taken, ticks))
 			;
 		if (taken < want)
-			flex_slots_rewind(NULL);
+			flex_slots_rewind(scope);
 	}
 	return taken;
 }
@@ -92,14 +88,15 @@ u64 flex_recall(u64 want, u64 *ticks)
  */
 int flex_range_release(struct flex_range *range)
 {
+	const struct flex_scope scope = { .range = range };
 	u64 taken = 0, ticks = 0;
 	int tries, ret = 0;
 
 	for (tries = 0; flex_range_held(range) && tries < FLEX_RELEASE_TRIES; tries++) {
 		if (tries)
 			usleep_range(FLEX_RELEASE_WAIT_US, 2 * FLEX_RELEASE_WAIT_US);
-		flex_slots_rewind(range);
-		while (flex_recall_some(range, FLEX_BATCH, &taken, &ticks))
+		flex_slots_rewind(&scope);
+		while (flex_recall_some(&scope, FLEX_BATCH, &taken, &ticks))
 			;
 	}
 	if (flex_range_held(range)) {
@@ -133,55 +130,4 @@ void flex_recall_pages(struct page **page, u32 count)
 	flex_mailbox_put(lease);
 	flex_count(FLEX_COUNT_LOST, count - back);
 	flex_free_back(page, count, back);
-}
-
-/* include/linux/flexserve.h */
-unsigned long flex_mem_pages(void)
-{
-	return max(atomic_long_read(&flex_secure_pages), 0L);
-}
-
-unsigned long flex_mem_recallable(void)
-{
-	u64 held = flex_slots_recallable();
-	u64 all = flex_mem_pages();
-	u64 pinned = min(flex_payload_pinned(), all);
-
-	return min(held, all - pinned);
-}
-
-static unsigned long flex_shrink_count(struct shrinker *shrinker, struct shrink_control *control)
-{
-	return flex_mem_recallable();
-}
-
-static unsigned long flex_shrink_scan(struct shrinker *shrinker, struct shrink_control *control)
-{
-	u64 ticks = 0;
-	u64 taken = flex_recall(control->nr_to_scan, &ticks);
-
-	/* Progress, which reclaim does not see by itself: without it the next step is the OOM killer. */
-	mm_account_reclaimed_pages(taken);
-	flex_count(FLEX_COUNT_SHRINKER_CALLS, 1);
-	flex_count(FLEX_COUNT_SHRINKER_PAGES, taken);
-	return taken ? taken : SHRINK_STOP;
-}
-
-/** flex_recall_init() - let reclaim take pages. Return: 0 or -ENOMEM. */
-int flex_recall_init(void)
-{
-	flex_shrinker = shrinker_alloc(0, "flexserve");
-	if (!flex_shrinker)
-		return -ENOMEM;
-	flex_shrinker->count_objects = flex_shrink_count;
-	flex_shrinker->scan_objects = flex_shrink_scan;
-	flex_shrinker->batch = FLEX_BATCH;
-	shrinker_register(flex_shrinker);
-	return 0;
-}
-
-/** flex_recall_exit() - and no longer */
-void flex_recall_exit(void)
-{
-	shrinker_free(flex_shrinker);
 }

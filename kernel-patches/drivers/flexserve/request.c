@@ -20,6 +20,7 @@ struct flex_client *flex_client_new(void)
 		return NULL;
 	mutex_init(&client->lock);
 	kref_init(&client->refs);
+	client->group = flex_group_of_current();
 	spin_lock_init(&client->events_lock);
 	INIT_KFIFO(client->events);
 	init_waitqueue_head(&client->wait);
@@ -28,7 +29,10 @@ struct flex_client *flex_client_new(void)
 
 static void flex_client_free(struct kref *refs)
 {
-	kfree(container_of(refs, struct flex_client, refs));
+	struct flex_client *client = container_of(refs, struct flex_client, refs);
+
+	flex_group_put(client->group);
+	kfree(client);
 }
 
 /** flex_client_put() - give up a reference */

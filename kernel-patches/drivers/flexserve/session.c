@@ -30,6 +30,7 @@ static void flex_session_close(struct flex_session *session)
 		error = flex_payload_call(FLEX_OP_SESSION_CLOSE, session->id, 0, 0, NULL);
 	}
 	flex_range_release(&session->memory);
+	flex_group_put(session->group);
 	kfree(session);
 }
 
@@ -40,7 +41,8 @@ static int flex_session_adopt(struct flex_session *session, const struct arm_smc
 
 	session->id = answer->a2;
 	if (flex_session_comm(answer->a2))
-		ret = flex_range_add(&session->memory, answer->a3, answer->a4, false);
+		ret = flex_range_add(&session->memory, answer->a3, answer->a4, false,
+				     session->group);
 	if (ret)
 		flex_payload_call(FLEX_OP_SESSION_CLOSE, answer->a2, 0, 0, NULL);
 	return ret;
@@ -59,7 +61,7 @@ static int flex_session_open(struct flex_session *session, u32 threads, s64 *err
 }
 
 static struct flex_session *flex_session_new(u32 model, u32 epoch, u32 context, u32 threads,
-					     s64 *error)
+					     struct obj_cgroup *group, s64 *error)
 {
 	struct flex_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 	int ret;
@@ -69,22 +71,25 @@ static struct flex_session *flex_session_new(u32 model, u32 epoch, u32 context, 
 	session->model = model;
 	session->epoch = epoch;
 	session->context = context;
+	session->group = flex_group_get(group);
 	ret = flex_session_open(session, threads, error);
 	if (!ret)
 		return session;
+	flex_group_put(group);
 	kfree(session);
 	return ERR_PTR(ret);
 }
 
 /* An idle session that fits is the caller's now. */
-static struct flex_session *flex_session_reuse(u32 model, u32 epoch, u32 context)
+static struct flex_session *flex_session_reuse(u32 model, u32 epoch, u32 context,
+					       struct obj_cgroup *group)
 {
 	struct flex_session *session, *found = NULL;
 
 	spin_lock(&flex_sessions_lock);
 	list_for_each_entry(session, &flex_sessions_idle, idle) {
 		if (session->model == model && session->epoch == epoch &&
-		    session->context == context)
+		    session->context == context && session->group == group)
 			found = session;
 	}
 	if (found)
@@ -98,19 +103,21 @@ static struct flex_session *flex_session_reuse(u32 model, u32 epoch, u32 context
  * @model: the payload's number; it is open and stays so
  * @context: tokens that its KV cache holds
  * @threads: that will work in it
+ * @group: is charged for its memory, also between prompts
  * @error: the payload's, behind the errno
  *
  * Its memory holds pages or not: the payload asks for those that it needs. May
  * sleep. Return: the session, flex_session_put() is due; or an error pointer.
  */
-struct flex_session *flex_session_get(u32 model, u32 context, u32 threads, s64 *error)
+struct flex_session *flex_session_get(u32 model, u32 context, u32 threads,
+				      struct obj_cgroup *group, s64 *error)
 {
 	u32 epoch = flex_payload_epoch();
-	struct flex_session *session = flex_session_reuse(model, epoch, context);
+	struct flex_session *session = flex_session_reuse(model, epoch, context, group);
 
 	*error = FLEX_OK;
 	if (!session)
-		return flex_session_new(model, epoch, context, threads, error);
+		return flex_session_new(model, epoch, context, threads, group, error);
 	flex_range_unpark(&session->memory);
 	return session;
 }

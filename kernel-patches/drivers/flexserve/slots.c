@@ -59,11 +59,13 @@ void flex_slots_exit(void)
  * @first: first slot
  * @count: slots
  * @recallable: may be taken back at any time
+ * @group: is charged for the pages; referenced as long as the range is used
  *
  * Return: 0, or -EINVAL when the payload names slots that are not there or
  * that still hold a page.
  */
-int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable)
+int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallable,
+		   struct obj_cgroup *group)
 {
 	int ret = 0;
 	u32 i;
@@ -77,6 +79,7 @@ int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallab
 	range->moving = 0;
 	range->cursor = 0;
 	range->recallable = recallable;
+	range->group = group;
 	INIT_LIST_HEAD(&range->lru);
 
 	spin_lock(&flex_slots_lock);
@@ -143,6 +146,7 @@ void flex_range_park(struct flex_range *range)
 	list_add(&range->lru, &flex_lru);
 	atomic_long_add(range->held, &flex_recallable_held);
 	spin_unlock(&flex_slots_lock);
+	flex_reclaim_mark(range->group);
 }
 
 /**
@@ -177,6 +181,7 @@ void flex_range_publish(struct flex_range *range, u32 index, struct page **page,
 	if (range->recallable)
 		atomic_long_add(count, &flex_recallable_held);
 	spin_unlock(&flex_slots_lock);
+	flex_reclaim_mark(range->group);
 }
 
 /* Run of empty slots at or after *index; -1: an entry must settle first. */
@@ -248,25 +253,31 @@ static u32 flex_range_collect(struct flex_range *range, struct flex_mailbox_leas
 	return n;
 }
 
+static bool flex_range_within(const struct flex_range *range, const struct flex_scope *scope)
+{
+	return !scope->memcg || flex_group_within(range->group, scope->memcg, scope->exact);
+}
+
 /**
  * flex_slots_collect() - pages to be recalled, marked as moving
- * @only: this range, whatever it is; NULL: the recallable ones, oldest first
+ * @scope: whose; of several ranges the one used longest ago
  * @lease: gets the pages, in its mailbox too
  * @want: how many at the most, not above FLEX_BATCH
  *
  * Return: how many; each is due for flex_slots_settle(). All lie in one range.
  */
-u32 flex_slots_collect(struct flex_range *only, struct flex_mailbox_lease *lease, u32 want)
+u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease, u32 want)
 {
 	struct flex_range *range;
 	u32 n = 0;
 
 	spin_lock(&flex_slots_lock);
-	if (only) {
-		n = flex_range_collect(only, lease, want);
+	if (scope->range) {
+		n = flex_range_collect(scope->range, lease, want);
 	} else {
 		list_for_each_entry(range, &flex_lru, lru) {
-			n = flex_range_collect(range, lease, want);
+			if (flex_range_within(range, scope))
+				n = flex_range_collect(range, lease, want);
 			if (n)
 				break;
 		}
@@ -325,18 +336,20 @@ u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
 
 /**
  * flex_slots_rewind() - recall begins at the last slots again
- * @only: of this range; NULL: of every recallable one
+ * @scope: of these ranges
  */
-void flex_slots_rewind(struct flex_range *only)
+void flex_slots_rewind(const struct flex_scope *scope)
 {
 	struct flex_range *range;
 
 	spin_lock(&flex_slots_lock);
-	if (only)
-		only->cursor = only->count;
-	else
+	if (scope->range) {
+		scope->range->cursor = scope->range->count;
+	} else {
 		list_for_each_entry(range, &flex_lru, lru)
-			range->cursor = range->count;
+			if (flex_range_within(range, scope))
+				range->cursor = range->count;
+	}
 	spin_unlock(&flex_slots_lock);
 }
 
@@ -356,4 +369,21 @@ u64 flex_slots_page(u32 slot)
 u64 flex_slots_recallable(void)
 {
 	return max(atomic_long_read(&flex_recallable_held), 0L);
+}
+
+/**
+ * flex_slots_held() - pages in recallable ranges of a scope, pinned ones included
+ * @scope: names a group
+ */
+u64 flex_slots_held(const struct flex_scope *scope)
+{
+	struct flex_range *range;
+	u64 held = 0;
+
+	spin_lock(&flex_slots_lock);
+	list_for_each_entry(range, &flex_lru, lru)
+		if (flex_range_within(range, scope))
+			held += range->held;
+	spin_unlock(&flex_slots_lock);
+	return held;
 }

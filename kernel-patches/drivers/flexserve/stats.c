@@ -21,6 +21,8 @@ static const char * const flex_count_names[FLEX_COUNTS] = {
 	[FLEX_COUNT_RECALL_PINNED] = "recall_pinned",
 	[FLEX_COUNT_SHRINKER_CALLS] = "shrinker_calls",
 	[FLEX_COUNT_SHRINKER_PAGES] = "shrinker_pages",
+	[FLEX_COUNT_RECLAIM_CALLS] = "reclaim_calls",
+	[FLEX_COUNT_RECLAIM_PAGES] = "reclaim_pages",
 	[FLEX_COUNT_PREEMPTIONS] = "preemptions",
 	[FLEX_COUNT_MIGRATIONS] = "migrations",
 	[FLEX_COUNT_RELOADS] = "reloads",
@@ -114,6 +116,12 @@ static ssize_t quota_pages_show(struct device *dev, struct device_attribute *att
 }
 static DEVICE_ATTR_RO(quota_pages);
 
+static ssize_t pinned_pages_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", flex_payload_pinned());
+}
+static DEVICE_ATTR_RO(pinned_pages);
+
 static ssize_t secure_pages_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%lu\n", flex_mem_pages());
@@ -148,6 +156,7 @@ static struct attribute *flex_attributes[] = {
 	&dev_attr_kernel_id.attr,
 	&dev_attr_monitor_id.attr,
 	&dev_attr_payload_id.attr,
+	&dev_attr_pinned_pages.attr,
 	&dev_attr_protection.attr,
 	&dev_attr_quota_pages.attr,
 	&dev_attr_recallable_pages.attr,

@@ -63,3 +63,26 @@ void test_lease_free(struct flex_mailbox_lease *lease)
 	free(lease->memory);
 	free(lease);
 }
+
+/* group.c and reclaim.c are the kernel's business; what slots.c wants of them is this. */
+bool flex_group_within(struct obj_cgroup *group, struct mem_cgroup *memcg, bool exact)
+{
+	struct mem_cgroup *charged = group ? group->memcg : NULL;
+
+	while (!exact && charged && charged != memcg)
+		charged = charged->parent;
+	return charged == memcg;
+}
+
+void flex_reclaim_mark(struct obj_cgroup *group)
+{
+}
+
+struct obj_cgroup *flex_group_get(struct obj_cgroup *group)
+{
+	return group;
+}
+
+void flex_group_put(struct obj_cgroup *group)
+{
+}

@@ -59,7 +59,7 @@ static struct flex_session *get(u32 model, u32 context)
 	struct flex_session *session;
 	s64 error;
 
-	session = flex_session_get(model, context, 2, &error);
+	session = flex_session_get(model, context, 2, NULL, &error);
 	expect(!IS_ERR(session) && error == FLEX_OK);
 	return session;
 }
@@ -84,13 +84,33 @@ static void test_the_second_prompt_opens_nothing(void)
 	expect(closed == 3 && released == 3);
 }
 
+/* What one group is charged for does not serve another. */
+static void test_a_session_serves_one_group(void)
+{
+	struct mem_cgroup lab = { 0 };
+	struct obj_cgroup of_lab = { &lab };
+	struct flex_session *ours = get(1, 512), *labs;
+	u32 id = ours->id, before = opened;
+	s64 error;
+
+	flex_session_put(ours);
+	labs = flex_session_get(1, 512, 2, &of_lab, &error);
+	expect(!IS_ERR(labs) && labs->id != id && opened == before + 1);
+	expect(labs->memory.group == &of_lab);
+	flex_session_put(labs);
+	expect(flex_session_get(1, 512, 2, &of_lab, &error) == labs && get(1, 512) == ours);
+	flex_session_put(ours);
+	flex_session_put(labs);
+	flex_sessions_close(1, epoch);
+}
+
 static void test_the_longest_idle_makes_room(void)
 {
 	struct flex_session *a = get(1, 512), *b = get(2, 512), *c = get(3, 512), *d;
 	u32 before = closed;
 	s64 error;
 
-	d = flex_session_get(4, 512, 1, &error);
+	d = flex_session_get(4, 512, 1, NULL, &error);
 	expect(IS_ERR(d) && PTR_ERR(d) == -ENOMEM && error == FLEX_E_EXHAUSTED);
 	flex_session_put(b);
 	flex_session_put(a);
@@ -126,6 +146,7 @@ int main(void)
 {
 	expect(!flex_slots_init(SLOTS));
 	test_the_second_prompt_opens_nothing();
+	test_a_session_serves_one_group();
 	test_the_longest_idle_makes_room();
 	test_a_panic_leaves_no_session();
 	flex_slots_exit();

@@ -20,11 +20,13 @@ static void fill(struct flex_range *range, u32 index, u32 count)
 	flex_range_publish(range, index, pages, count);
 }
 
-/* Recall up to want pages; each is answered with result. Return: freed. */
-static u32 recall(struct flex_range *only, u32 want, s32 result, u32 *collected)
+static const struct flex_scope everybody;
+
+/* Recall up to want pages of a scope; each is answered with result. Return: freed. */
+static u32 recall_of(const struct flex_scope *scope, u32 want, s32 result, u32 *collected)
 {
 	struct flex_mailbox_lease *lease = test_lease();
-	u32 i, freed = 0, n = flex_slots_collect(only, lease, want);
+	u32 i, freed = 0, n = flex_slots_collect(scope, lease, want);
 
 	for (i = 0; i < n; i++) {
 		expect(lease->memory->page[i] == page_to_phys(lease->page[i]));
@@ -39,15 +41,22 @@ static u32 recall(struct flex_range *only, u32 want, s32 result, u32 *collected)
 	return freed;
 }
 
+static u32 recall(struct flex_range *only, u32 want, s32 result, u32 *collected)
+{
+	const struct flex_scope scope = { .range = only };
+
+	return recall_of(&scope, want, result, collected);
+}
+
 static void test_last_slots_go_first(void)
 {
 	struct flex_mailbox_lease *lease = test_lease();
 	struct flex_range range = { 0 };
 	u32 i;
 
-	expect(!flex_range_add(&range, 100, 50, true));
+	expect(!flex_range_add(&range, 100, 50, true, NULL));
 	fill(&range, 0, 50);
-	expect(flex_slots_collect(NULL, lease, 10) == 10);
+	expect(flex_slots_collect(&everybody, lease, 10) == 10);
 	for (i = 0; i < 10; i++) {
 		expect(lease->slot[i] == 149 - i);
 		lease->memory->result[i] = FLEX_OK;
@@ -64,7 +73,7 @@ static void test_oldest_model_goes_first(void)
 {
 	struct flex_range a = { 0 }, b = { 0 };
 
-	expect(!flex_range_add(&a, 0, 20, true) && !flex_range_add(&b, 20, 20, true));
+	expect(!flex_range_add(&a, 0, 20, true, NULL) && !flex_range_add(&b, 20, 20, true, NULL));
 	fill(&a, 0, 20);
 	fill(&b, 0, 20);
 	flex_range_touch(&a);
@@ -80,7 +89,7 @@ static void test_a_session_is_left_alone(void)
 	struct flex_range session = { 0 };
 	u32 collected;
 
-	expect(!flex_range_add(&session, 0, 20, false));
+	expect(!flex_range_add(&session, 0, 20, false, NULL));
 	fill(&session, 0, 20);
 	recall(NULL, 20, FLEX_OK, &collected);
 	expect(collected == 0 && flex_slots_recallable() == 0);
@@ -94,7 +103,7 @@ static void test_a_parked_session_goes_before_weights(void)
 	struct flex_range model = { 0 }, session = { 0 };
 	struct flex_mailbox_lease *lease = test_lease();
 
-	expect(!flex_range_add(&model, 0, 20, true) && !flex_range_add(&session, 20, 20, false));
+	expect(!flex_range_add(&model, 0, 20, true, NULL) && !flex_range_add(&session, 20, 20, false, NULL));
 	fill(&model, 0, 20);
 	fill(&session, 0, 20);
 	expect(flex_slots_recallable() == 20);
@@ -104,7 +113,7 @@ static void test_a_parked_session_goes_before_weights(void)
 	expect(flex_range_held(&session) == 15 && flex_range_held(&model) == 20);
 
 	/* One that is used again while a recall is under way. */
-	expect(flex_slots_collect(NULL, lease, 3) == 3);
+	expect(flex_slots_collect(&everybody, lease, 3) == 3);
 	flex_range_unpark(&session);
 	expect(flex_slots_recallable() == 20);
 	lease->memory->result[0] = lease->memory->result[1] = FLEX_OK;
@@ -121,13 +130,65 @@ static void test_a_parked_session_goes_before_weights(void)
 	test_lease_free(lease);
 }
 
+/* A group that is short gives its own pages, and what lies below it, and nothing else. */
+static void test_a_group_gives_its_own(void)
+{
+	struct mem_cgroup lab = { 0 }, child = { &lab }, other = { 0 };
+	struct obj_cgroup of_lab = { &lab }, of_child = { &child };
+	const struct flex_scope labs = { .memcg = &lab }, labs_own = { .memcg = &lab, .exact = true };
+	const struct flex_scope others = { .memcg = &other }, childs = { .memcg = &child };
+	struct flex_range a = { 0 }, b = { 0 }, c = { 0 };
+	u32 collected;
+
+	expect(!flex_range_add(&a, 0, 10, true, NULL));
+	expect(!flex_range_add(&b, 10, 20, true, &of_lab) && !flex_range_add(&c, 30, 30, true, &of_child));
+	fill(&a, 0, 10);
+	fill(&b, 0, 20);
+	fill(&c, 0, 30);
+	expect(flex_slots_held(&labs) == 50 && flex_slots_held(&labs_own) == 20);
+	expect(flex_slots_held(&childs) == 30 && flex_slots_held(&others) == 0);
+	recall_of(&others, 512, FLEX_OK, &collected);
+	expect(collected == 0);
+	expect(recall_of(&childs, 512, FLEX_OK, NULL) == 30 && flex_range_held(&c) == 0);
+	expect(recall_of(&labs, 512, FLEX_OK, NULL) == 20 && flex_range_held(&b) == 0);
+	recall_of(&labs, 512, FLEX_OK, &collected);
+	expect(collected == 0 && flex_range_held(&a) == 10);
+	expect(recall(NULL, 512, FLEX_OK, NULL) == 10);
+	flex_range_remove(&a);
+	flex_range_remove(&b);
+	flex_range_remove(&c);
+}
+
+/* One group passed over its pinned pages: that another begins at its end is not changed. */
+static void test_rewind_keeps_to_its_group(void)
+{
+	struct mem_cgroup lab = { 0 };
+	struct obj_cgroup of_lab = { &lab };
+	const struct flex_scope labs = { .memcg = &lab };
+	struct flex_range a = { 0 }, b = { 0 };
+	u32 collected;
+
+	expect(!flex_range_add(&a, 0, 10, true, NULL) && !flex_range_add(&b, 10, 10, true, &of_lab));
+	fill(&a, 0, 10);
+	fill(&b, 0, 10);
+	recall(&a, 512, FLEX_E_PINNED, NULL);
+	recall(&b, 512, FLEX_E_PINNED, NULL);
+	flex_slots_rewind(&labs);
+	expect(recall(NULL, 512, FLEX_OK, &collected) == 10 && collected == 10);
+	expect(flex_range_held(&a) == 10 && flex_range_held(&b) == 0);
+	flex_slots_rewind(&everybody);
+	expect(recall(NULL, 512, FLEX_OK, NULL) == 10);
+	flex_range_remove(&a);
+	flex_range_remove(&b);
+}
+
 /* Pinned pages at the end must not hide the unpinned ones below them. */
 static void test_pinned_pages_are_passed_over(void)
 {
 	struct flex_range range = { 0 };
 	u32 collected;
 
-	expect(!flex_range_add(&range, 0, 30, true));
+	expect(!flex_range_add(&range, 0, 30, true, NULL));
 	fill(&range, 0, 30);
 	expect(recall(NULL, 10, FLEX_E_PINNED, &collected) == 0 && collected == 10);
 	expect(recall(NULL, 10, FLEX_OK, NULL) == 10);
@@ -135,7 +196,7 @@ static void test_pinned_pages_are_passed_over(void)
 	expect(recall(NULL, 20, FLEX_OK, &collected) == 10 && collected == 10);
 	recall(NULL, 20, FLEX_OK, &collected);
 	expect(collected == 0);
-	flex_slots_rewind(NULL);
+	flex_slots_rewind(&everybody);
 	expect(recall(NULL, 20, FLEX_OK, NULL) == 10);
 	expect(atomic64_read(&flex_counts[FLEX_COUNT_RECALL_PINNED]) == 10);
 	flex_range_remove(&range);
@@ -147,7 +208,7 @@ static void test_unknown_states_are_never_freed(void)
 	s64 before = atomic64_read(&flex_counts[FLEX_COUNT_LOST]);
 	struct flex_range range = { 0 };
 
-	expect(!flex_range_add(&range, 0, 8, true));
+	expect(!flex_range_add(&range, 0, 8, true, NULL));
 	fill(&range, 0, 8);
 	expect(recall(NULL, 8, FLEX_E_STATE, NULL) == 0);
 	expect(flex_range_held(&range) == 0 && !flex_slots_page(3));
@@ -160,7 +221,7 @@ static void test_holes_are_found_in_runs(void)
 	struct flex_range range = { 0 };
 	u32 index = 0;
 
-	expect(!flex_range_add(&range, 0, 1200, true));
+	expect(!flex_range_add(&range, 0, 1200, true, NULL));
 	expect(flex_range_hole(&range, &index, 1200) == FLEX_BATCH && index == 0);
 	fill(&range, 0, 5);
 	fill(&range, 9, 3);
@@ -180,12 +241,12 @@ static void test_foreign_slots_are_refused(void)
 {
 	struct flex_range range = { 0 }, over = { 0 };
 
-	expect(flex_range_add(&range, SLOTS, 1, true) == -EINVAL);
-	expect(flex_range_add(&range, SLOTS - 1, 2, true) == -EINVAL);
-	expect(flex_range_add(&range, 1, UINT32_MAX, true) == -EINVAL);
-	expect(!flex_range_add(&range, 10, 10, true));
+	expect(flex_range_add(&range, SLOTS, 1, true, NULL) == -EINVAL);
+	expect(flex_range_add(&range, SLOTS - 1, 2, true, NULL) == -EINVAL);
+	expect(flex_range_add(&range, 1, UINT32_MAX, true, NULL) == -EINVAL);
+	expect(!flex_range_add(&range, 10, 10, true, NULL));
 	fill(&range, 9, 1);
-	expect(flex_range_add(&over, 19, 5, true) == -EINVAL);
+	expect(flex_range_add(&over, 19, 5, true, NULL) == -EINVAL);
 	expect(flex_slots_page(SLOTS) == 0 && flex_slots_page(UINT32_MAX) == 0);
 	expect(recall(&range, 512, FLEX_OK, NULL) == 1);
 	flex_range_remove(&range);
@@ -204,9 +265,9 @@ static void *stress_recaller(void *unused)
 
 	(void)unused;
 	while (!__atomic_load_n(&stress_over, __ATOMIC_ACQUIRE)) {
-		n = flex_slots_collect(NULL, lease, 64);
+		n = flex_slots_collect(&everybody, lease, 64);
 		if (!n)
-			flex_slots_rewind(NULL);
+			flex_slots_rewind(&everybody);
 		for (i = 0; i < n; i++) {
 			random = random * 1103515245 + 12345;
 			lease->memory->result[i] = random >> 16 & 1 ? FLEX_OK : FLEX_E_PINNED;
@@ -241,7 +302,7 @@ static void test_one_loader_and_two_recallers(void)
 	pthread_t recaller[2];
 	u32 i, held = 0;
 
-	expect(!flex_range_add(&stress, 64, 1000, true));
+	expect(!flex_range_add(&stress, 64, 1000, true, NULL));
 	for (i = 0; i < 2; i++)
 		expect(!pthread_create(&recaller[i], NULL, stress_recaller, NULL));
 	for (i = 0; i < STRESS_ROUNDS; i++)
@@ -252,7 +313,7 @@ static void test_one_loader_and_two_recallers(void)
 	for (i = 0; i < SLOTS; i++)
 		held += stress_owner[i];
 	expect(flex_range_held(&stress) == held && flex_slots_recallable() == held);
-	flex_slots_rewind(&stress);
+	flex_slots_rewind(&(const struct flex_scope){ .range = &stress });
 	while (recall(&stress, 512, FLEX_OK, NULL))
 		;
 	expect(flex_range_held(&stress) == 0 && flex_slots_recallable() == 0);
@@ -266,6 +327,8 @@ int main(void)
 	test_oldest_model_goes_first();
 	test_a_session_is_left_alone();
 	test_pinned_pages_are_passed_over();
+	test_a_group_gives_its_own();
+	test_rewind_keeps_to_its_group();
 	test_unknown_states_are_never_freed();
 	test_holes_are_found_in_runs();
 	test_foreign_slots_are_refused();

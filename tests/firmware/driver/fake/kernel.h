@@ -194,6 +194,15 @@ struct kref {
 	int unused;
 };
 struct attribute_group;
+
+/* Memory cgroups: a tree; what is charged names its group. */
+struct mem_cgroup {
+	struct mem_cgroup *parent;
+};
+struct obj_cgroup {
+	struct mem_cgroup *memcg;
+};
+
 #define DECLARE_KFIFO(name, type, size) type name[1]
 #define _IOR(group, number, type) 0
 #define _IOW(group, number, type) 0

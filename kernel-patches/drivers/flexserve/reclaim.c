@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How Linux asks for secure pages. The shrinker gives in proportion, as other
+ * caches do; flex_mem_reclaim() gives first, as soon as that is not enough
+ * (mm/vmscan.c says when). Both keep to the memory cgroup that is short.
+ */
+#include <linux/errno.h>
+#include <linux/flexserve.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/shrinker.h>
+#include <linux/swap.h>
+#include "flexserve.h"
+
+/*
+ * A recall costs a TLB invalidation, however few its pages; direct reclaim
+ * asks for 32 at a time.
+ */
+#define FLEX_RECLAIM_LEAST 128UL
+
+static struct shrinker *flex_shrinker;
+
+unsigned long flex_mem_pages(void)
+{
+	return max(atomic_long_read(&flex_secure_pages), 0L);
+}
+
+/* Of so many pages in recallable ranges, those that can come back now. */
+static u64 flex_unpinned(u64 held)
+{
+	u64 all = flex_mem_pages();
+	u64 pinned = min(flex_payload_pinned(), all);
+
+	return min(held, all - pinned);
+}
+
+unsigned long flex_mem_recallable(void)
+{
+	return flex_unpinned(flex_slots_recallable());
+}
+
+unsigned long flex_mem_reclaim(struct mem_cgroup *memcg, unsigned long want)
+{
+	const struct flex_scope scope = { .memcg = memcg };
+	u64 taken, ticks = 0;
+
+	if (!flex_slots_recallable())
+		return 0;
+	want = clamp(want, FLEX_RECLAIM_LEAST, FLEX_MEM_RECLAIM_MOST);
+	taken = flex_recall(&scope, want, &ticks);
+	flex_count(FLEX_COUNT_RECLAIM_CALLS, 1);
+	flex_count(FLEX_COUNT_RECLAIM_PAGES, taken);
+	return taken;
+}
+
+static struct flex_scope flex_shrink_scope(const struct shrink_control *control)
+{
+	return (struct flex_scope){ .memcg = control->memcg, .exact = true };
+}
+
+static unsigned long flex_shrink_count(struct shrinker *shrinker, struct shrink_control *control)
+{
+	const struct flex_scope scope = flex_shrink_scope(control);
+	u64 held = flex_slots_held(&scope);
+
+	return held ? flex_unpinned(held) : SHRINK_EMPTY;
+}
+
+static unsigned long flex_shrink_scan(struct shrinker *shrinker, struct shrink_control *control)
+{
+	const struct flex_scope scope = flex_shrink_scope(control);
+	u64 ticks = 0;
+	u64 taken = flex_recall(&scope, control->nr_to_scan, &ticks);
+
+	/* Progress, which reclaim does not see by itself: without it the next step is the OOM killer. */
+	mm_account_reclaimed_pages(taken);
+	flex_count(FLEX_COUNT_SHRINKER_CALLS, 1);
+	flex_count(FLEX_COUNT_SHRINKER_PAGES, taken);
+	return taken ? taken : SHRINK_STOP;
+}
+
+/**
+ * flex_reclaim_mark() - a group is charged for recallable pages
+ * @group: its reclaim is to ask the shrinker
+ */
+void flex_reclaim_mark(struct obj_cgroup *group)
+{
+	flex_group_mark(group, flex_shrinker->id);
+}
+
+/** flex_reclaim_init() - let reclaim take pages. Return: 0 or -ENOMEM. */
+int flex_reclaim_init(void)
+{
+	flex_shrinker = shrinker_alloc(SHRINKER_MEMCG_AWARE, "flexserve");
+	if (!flex_shrinker)
+		return -ENOMEM;
+	flex_shrinker->count_objects = flex_shrink_count;
+	flex_shrinker->scan_objects = flex_shrink_scan;
+	flex_shrinker->batch = FLEX_BATCH;
+	shrinker_register(flex_shrinker);
+	return 0;
+}
+
+/** flex_reclaim_exit() - and no longer */
+void flex_reclaim_exit(void)
+{
+	shrinker_free(flex_shrinker);
+}

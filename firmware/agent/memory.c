@@ -14,20 +14,25 @@
 #define LARGE (64u << 20) /* mapped at once at the most: others take and give memory meanwhile */
 #define NEAR (256u << 20) /* from here on only small pages are taken: the search for large ones is pressure of its own */
 #define PAGE 4096u
+#define LOOK (4u << 20) /* FAULT asks the driver so often: a call each, some dozen microseconds */
+#define PEEK (256u << 10) /* and so often before its clock runs */
 
-/* MemFree of /proc/meminfo in bytes, 0 when it cannot be read. */
+/*
+ * Free memory in bytes that anything may be made of, 0 when /proc/meminfo cannot be read. MemFree counts CMA's free
+ * pages, which only movable ones may use: Linux begins to reclaim without regard to them.
+ */
 static uint64_t memory_free(void)
 {
 	char line[128];
-	unsigned long long kilobytes = 0;
+	unsigned long long all = 0, cma = 0;
 	FILE *file = fopen("/proc/meminfo", "re");
 
 	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "MemFree: %llu kB", &kilobytes) == 1)
-			break;
+		if (sscanf(line, "MemFree: %llu kB", &all) != 1)
+			sscanf(line, "CmaFree: %llu kB", &cma);
 	if (file)
 		fclose(file);
-	return (uint64_t)kilobytes * 1024;
+	return (uint64_t)(all - (cma < all ? cma : all)) * 1024;
 }
 
 static void *map_fresh(uint64_t bytes)
@@ -88,11 +93,45 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 		pause(); /* until CANCEL */
 }
 
+/* Touches what is free, until secure memory has to give the first pages. Returns the bytes touched. */
+static uint64_t touch_free(uint8_t *memory, uint64_t bytes)
+{
+	uint64_t before = flex_device_recalled(), done = 0;
+
+	while (done < bytes && flex_device_recalled() == before) {
+		uint64_t part = bytes - done < PEEK ? bytes - done : PEEK;
+
+		touch(memory + done, part);
+		done += part;
+	}
+	return done;
+}
+
+/*
+ * Touches memory until it has `wanted` pages and as many have come out of secure memory, or all of it when 0. Returns
+ * the bytes touched; *recalled: the pages that came.
+ */
+static uint64_t touch_until(uint8_t *memory, uint64_t bytes, uint64_t wanted, uint64_t *recalled)
+{
+	uint64_t before = flex_device_recalled(), done = 0;
+
+	*recalled = 0;
+	while (done < bytes && !(wanted && done >= wanted * PAGE && *recalled >= wanted)) {
+		uint64_t part = bytes - done < LOOK ? bytes - done : LOOK;
+
+		touch(memory + done, part);
+		done += part;
+		*recalled = flex_device_recalled() - before;
+	}
+	return done;
+}
+
 int flex_fault_worker(const struct flex_message *message, int pipe)
 {
 	static struct flex_builder builder;
 	uint64_t bytes = flex_message_number(message, FLEX_TAG_SIZE, 0) / PAGE * PAGE;
-	uint64_t recalled, begin, end;
+	uint64_t wanted = flex_message_number(message, FLEX_TAG_PAGES, 0);
+	uint64_t free_first, touched, recalled, begin, end;
 	void *memory;
 
 	if (!bytes)
@@ -101,14 +140,14 @@ int flex_fault_worker(const struct flex_message *message, int pipe)
 	if (!memory)
 		return flex_answer_error(pipe, message->request, errno, NULL);
 	madvise(memory, bytes, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */
-	recalled = flex_device_recalled();
+	free_first = wanted ? touch_free(memory, bytes) : 0;
 	begin = flex_ticks();
-	touch(memory, bytes);
+	touched = touch_until((uint8_t *)memory + free_first, bytes - free_first, wanted, &recalled);
 	end = flex_ticks();
 	flex_build(&builder, FLEX_MSG_RESULT, message->request);
-	flex_build_number(&builder, FLEX_TAG_SIZE, bytes);
+	flex_build_number(&builder, FLEX_TAG_SIZE, touched);
 	flex_build_number(&builder, FLEX_TAG_TICKS, end - begin);
-	flex_build_number(&builder, FLEX_TAG_PAGES, flex_device_recalled() - recalled);
+	flex_build_number(&builder, FLEX_TAG_PAGES, recalled);
 	flex_answer_send(&builder, pipe);
 	return 0;
 }

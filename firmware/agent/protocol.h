@@ -31,8 +31,9 @@
  *   STATS      -                                                -                      COUNTER* (u64 each, in the order of
  *                                                                                      FLEX_COUNTERS), INFO*
  *   HOLD       LEAVE (bytes)                                    HELD: SIZE             ends only by CANCEL
- *   FAULT      SIZE (bytes)                                     -                      SIZE, TICKS, PAGES (recalled
- *                                                                                      meanwhile)
+ *   FAULT      SIZE (bytes at the most), PAGES (to come out     -                      SIZE, TICKS, PAGES (recalled
+ *              of secure memory, from the first on; 0: all                             meanwhile)
+ *              of SIZE, whence it comes)
  *   DRILL      KIND (FLEX_DRILL_*)                              -                      -
  *   PANIC      -                                                -                      DATA (the record, 256 bytes)
  *   FRAGMENT   LEAVE (bytes)                                    HELD: SIZE             as HOLD; every second page of

@@ -59,7 +59,7 @@ class FakeBoard:
     refuse_program: bool = False
     refuse_steps: bool = False
     debug: bool = False
-    recalled_share: float = 0.9
+    recalled_share: float = 1.0
     now: float = 1000.0
     log: list[str] = field(default_factory=list)
     boots: int = 0
@@ -183,12 +183,12 @@ class FakeBoard:
         self._spend(1.0)
         return self.held
 
-    def fault_in(self, size_bytes: int, deadline: Deadline) -> FaultResult:
+    def fault_in(self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0) -> FaultResult:
         base = size_bytes / PAGE * 2.4e-6 * self._noise()
         if not self.held:
             return FaultResult(size_bytes, self._spend(base), 0)
         model = next(iter(self.resident))
-        pages = int(size_bytes * self.recalled_share) // PAGE
+        pages = int(until_recalled * self.recalled_share)
         self.resident[model] -= pages * PAGE
         return FaultResult(size_bytes, self._spend(base + pages * 1.5e-6), pages)
 

@@ -132,6 +132,8 @@ def test_memory_is_held_and_faulted_in(client: Client) -> None:
     assert client.meminfo(soon())["MemFree"] < leave + (128 << 20), "others on this machine take and give, but not that"
     client.let_go(exchange, soon())
     assert client.fault_in(4 << 20, soon()).size == 4 << 20
+    nothing = client.fault_in(6 << 20, soon(), until_recalled=1)
+    assert (nothing.size, nothing.recalled_pages) == (0, 0), "nothing is secure here: the clock never begins"
 
 
 def test_the_engine_runs_in_mode_stock(client: Client) -> None:

@@ -101,8 +101,8 @@ class LinkBoard(BenchBoard):
         self._holder, held = self._running.client.hold(leave_bytes, deadline)
         return held
 
-    def fault_in(self, size_bytes: int, deadline: Deadline) -> FaultResult:
-        found = self._running.client.fault_in(size_bytes, deadline)
+    def fault_in(self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0) -> FaultResult:
+        found = self._running.client.fault_in(size_bytes, deadline, until_recalled=until_recalled)
         return FaultResult(found.size, found.ticks, found.recalled_pages)
 
     def let_go(self, deadline: Deadline) -> None:

@@ -453,9 +453,12 @@ class Client:
         while not exchange.ended:
             exchange.next(deadline)
 
-    def fault_in(self, size: int, deadline: Deadline) -> Faulted:
-        """A process maps and touches ``size`` bytes, then ends."""
-        message = self._call(Msg.FAULT, [(Tag.SIZE, size)], "fault in memory", deadline)
+    def fault_in(self, size: int, deadline: Deadline, *, until_recalled: int = 0) -> Faulted:
+        """A process maps ``size`` bytes and touches them, then ends. With ``until_recalled``, it takes first what is
+        free; when secure memory begins to give, its clock begins, and runs until it has so many pages and as many have
+        come out of secure memory."""
+        asked: list[Field] = [(Tag.SIZE, size), (Tag.PAGES, until_recalled)]
+        message = self._call(Msg.FAULT, asked, "fault in memory", deadline)
         return Faulted(message.number(Tag.SIZE), message.number(Tag.TICKS), message.number(Tag.PAGES))
 
     def measure(self, kind: MeasureKind, count: int, batch: int, deadline: Deadline) -> Measured:

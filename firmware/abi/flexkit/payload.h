@@ -16,6 +16,12 @@
 #define FLEX_COMM_SESSION_SIZE 0x10000
 #define FLEX_SESSIONS 8
 
+#define FLEX_MODELS 8 /* numbers of models are below this */
+#define FLEX_COMM_ORDER (FLEX_COMM_SESSION + FLEX_SESSIONS * FLEX_COMM_SESSION_SIZE) /* a struct flex_order for each */
+#define FLEX_COMM_ORDER_SIZE 0x1000
+#define FLEX_COMM_SIZE (FLEX_COMM_ORDER + FLEX_MODELS * FLEX_COMM_ORDER_SIZE)
+#define FLEX_ORDER_RUNS 511
+
 #define FLEX_PROMPT_BYTES 0x8000
 #define FLEX_TEXT_BYTES 256
 #define FLEX_REASON_BYTES 160
@@ -44,6 +50,15 @@ struct flex_session_comm {
 	flex_s32 prompt_ids[FLEX_PROMPT_IDS]; /* the first prompt_tokens of them, for the check of every run (FIELD F11) */
 	unsigned char text[FLEX_TEXT_BYTES];     /* bytes of the token just yielded */
 	unsigned char reason[FLEX_REASON_BYTES]; /* why a model or a prompt was refused: ASCII, zero-terminated */
+};
+
+/*
+ * Which of a model's pages are needed when: runs in the order of their next use, published by MODEL_START. The last run
+ * is taken back first, each from its end. A page may lie in two runs (what two layers share), or in none.
+ */
+struct flex_order {
+	flex_u64 count;
+	flex_u64 run[FLEX_ORDER_RUNS]; /* first << 32 | pages, from the start of the model */
 };
 
 /*

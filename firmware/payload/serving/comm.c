@@ -19,6 +19,11 @@ struct flex_session_comm *srv_comm_session(uint64_t number)
 					    number * FLEX_COMM_SESSION_SIZE);
 }
 
+struct flex_order *srv_comm_order(uint64_t model)
+{
+	return (struct flex_order *)((uint8_t *)rt_comm() + FLEX_COMM_ORDER + model * FLEX_COMM_ORDER_SIZE);
+}
+
 uint64_t srv_heartbeat(void)
 {
 	return __atomic_load_n(&heartbeat, __ATOMIC_RELAXED);
@@ -34,8 +39,8 @@ void srv_comm_status(void)
 void srv_comm_init(void)
 {
 	_Static_assert(sizeof(struct flex_session_comm) <= FLEX_COMM_SESSION_SIZE, "payload.h");
-	_Static_assert(FLEX_COMM_SESSION + FLEX_SESSIONS * FLEX_COMM_SESSION_SIZE <= FLEX_BOARD_COMM_SIZE,
-		       "the communication area is too small");
+	_Static_assert(sizeof(struct flex_order) <= FLEX_COMM_ORDER_SIZE, "payload.h");
+	_Static_assert(FLEX_COMM_SIZE <= FLEX_BOARD_COMM_SIZE, "the communication area is too small");
 	memcpy(status()->identity, rt_identity, sizeof(rt_identity));
 	SHOW(status()->debug, RT_DEBUG);
 	SHOW(status()->heartbeat, 0);

@@ -281,6 +281,8 @@ void srv_model_start(struct rt_call *call)
 		choose_caps();
 		call->status = model_parse(model, &reason);
 		srv_comm_reason(0, reason.text);
+		if (call->status == FLEX_OK)
+			srv_order_publish((uint64_t)(model - models), model);
 		model_moves(model, call->status == FLEX_OK ? MODEL_EV_READY : MODEL_EV_REFUSED);
 	}
 	/* Started before: the answer is the same again. */

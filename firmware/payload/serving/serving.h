@@ -18,7 +18,7 @@
 #include "flex_board.h"
 #include "rt/rt.h"
 
-#define SRV_MODELS 8
+#define SRV_MODELS FLEX_MODELS
 #define SRV_NEED_PAGES 2048 /* of one NEED at the most: 8 MiB */
 #define SRV_PROMPT_PAGES (FLEX_PROMPT_BYTES / FLEX_PAGE_SIZE)
 #define SRV_RANGES (SRV_MODELS + FLEX_SESSIONS)
@@ -118,8 +118,14 @@ int64_t srv_answer(int64_t answer);
 void srv_comm_init(void);
 void srv_comm_status(void); /* counters of the status block */
 struct flex_session_comm *srv_comm_session(uint64_t number);
+struct flex_order *srv_comm_order(uint64_t model);
 void srv_comm_reason(uint64_t session, const char *reason);
 void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position);
+
+/* ---- order.c ---- */
+
+/* Shows the NW in which order to take a model back (struct flex_order). It is STARTING, and has been loaded. */
+void srv_order_publish(uint64_t number, const struct srv_model *model);
 
 /* ---- for the runtime (struct rt_service) ---- */
 

@@ -116,13 +116,24 @@ int flex_protect_force(bool on);
 u32 flex_protect_state(void);
 
 /* slots.c: which page lies in which slot */
+struct flex_run {
+	u32 first;	/* from the start of the range */
+	u32 count;
+};
+
 struct flex_range {
+	struct list_head list;	/* all ranges */
 	struct list_head lru;	/* recallable ranges, next victim first */
 	u32 first;
 	u32 count;
 	u32 held;		/* slots with a page, those under recall included */
 	u32 moving;		/* of them, under recall now */
-	u32 cursor;		/* recall goes on below this index */
+	/* Order of recall: the last run first, each from its end. */
+	const struct flex_run *order;
+	u32 runs;
+	struct flex_run whole;	/* the order when there is no other */
+	u32 victim;		/* recall goes on in this run, */
+	u32 cursor;		/* below this page of it */
 	bool recallable;	/* a model's always, a session's between prompts */
 	struct obj_cgroup *group;	/* charged for the pages; the owner has the reference */
 };
@@ -146,10 +157,20 @@ u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
 u32 flex_range_held(struct flex_range *range);
 u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease, u32 want);
 u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count);
+void flex_range_order(struct flex_range *range, const struct flex_run *order, u32 runs);
 void flex_slots_rewind(const struct flex_scope *scope);
+bool flex_slot_take(u32 slot, struct page *page);
+void flex_slot_put(u32 slot, struct page *page);
 u64 flex_slots_page(u32 slot);
 u64 flex_slots_recallable(void);
 u64 flex_slots_held(const struct flex_scope *scope);
+
+/* order.c */
+void flex_order_read(struct flex_range *range, u32 model);
+
+/* movable.c: compaction */
+void flex_movable_set(struct page *page, u32 slot);
+void flex_movable_clear(struct page *page);
 
 /* load.c: pages from Linux to the secure world */
 struct flex_batch {
@@ -157,7 +178,7 @@ struct flex_batch {
 	struct bio_vec vec[FLEX_BATCH];
 };
 struct flex_clock;
-u32 flex_alloc_pages(struct page **page, u32 want, struct obj_cgroup *group);
+u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range);
 int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
 int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
@@ -395,6 +416,7 @@ enum flex_count {
 	FLEX_COUNT_SHRINKER_PAGES,
 	FLEX_COUNT_RECLAIM_CALLS,	/* by reclaim of a node or a group, before the shrinker */
 	FLEX_COUNT_RECLAIM_PAGES,
+	FLEX_COUNT_MOVED,	/* pages, by compaction */
 	FLEX_COUNT_PREEMPTIONS,
 	FLEX_COUNT_MIGRATIONS,
 	FLEX_COUNT_RELOADS,

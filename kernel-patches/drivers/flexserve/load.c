@@ -13,16 +13,26 @@
 
 /*
  * Large blocks are taken when they lie there and never fought for; the last
- * resort, single pages, may reclaim once. Not movable: the pages stay where
- * they are for as long as they are secure. Charged to the group that is set
+ * resort, single pages, may reclaim once. Charged to the group that is set
  * (group.c); at its limit there is no page, and nobody is killed.
  */
 #define FLEX_GFP_PAGE (GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN | __GFP_ACCOUNT)
-#define FLEX_GFP_BLOCK ((FLEX_GFP_PAGE | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM)
 
-static struct page *flex_alloc_block(unsigned int order)
+/* What is recallable is movable too (movable.c), and may lie in CMA's area. */
+static gfp_t flex_gfp(const struct flex_range *range, unsigned int order)
 {
-	struct page *page = alloc_pages(order ? FLEX_GFP_BLOCK : FLEX_GFP_PAGE, order);
+	gfp_t gfp = FLEX_GFP_PAGE;
+
+	if (range->recallable)
+		gfp |= __GFP_MOVABLE;
+	if (order)
+		gfp = (gfp | __GFP_NOMEMALLOC) & ~__GFP_RECLAIM;
+	return gfp;
+}
+
+static struct page *flex_alloc_block(const struct flex_range *range, unsigned int order)
+{
+	struct page *page = alloc_pages(flex_gfp(range, order), order);
 
 	if (page)
 		split_page(page, order);
@@ -31,16 +41,17 @@ static struct page *flex_alloc_block(unsigned int order)
 
 /*
  * What Linux can spare: free pages and page cache beyond its own reserves, our
- * own recallable pages left out, and CMA's, which only movable pages may use.
+ * own recallable pages left out, and CMA's too unless they are movable.
  * Pages on their way into the secure world cannot be recalled yet: were they
  * taken out of the reserves, the next allocation of anybody else would find
  * nothing to reclaim and call the OOM killer.
  */
-static u32 flex_spare_pages(u32 want)
+static u32 flex_spare_pages(const struct flex_range *range, u32 want)
 {
-	long spare = si_mem_available() - (long)flex_mem_recallable() -
-		     (long)global_zone_page_state(NR_FREE_CMA_PAGES);
+	long spare = si_mem_available() - (long)flex_mem_recallable();
 
+	if (!range->recallable)
+		spare -= (long)global_zone_page_state(NR_FREE_CMA_PAGES);
 	return clamp(spare, 0L, (long)want);
 }
 
@@ -48,17 +59,17 @@ static u32 flex_spare_pages(u32 want)
  * flex_alloc_pages() - single pages out of the largest blocks that are free
  * @page: gets them
  * @want: how many
- * @group: is charged for them
+ * @range: they are to be in
  *
  * May sleep. Return: how many there are, fewer under memory pressure.
  */
-u32 flex_alloc_pages(struct page **page, u32 want, struct obj_cgroup *group)
+u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range)
 {
-	struct mem_cgroup *before = flex_group_begin(group);
+	struct mem_cgroup *before = flex_group_begin(range->group);
 	unsigned int order;
 	u32 got = 0;
 
-	want = flex_spare_pages(want);
+	want = flex_spare_pages(range, want);
 	order = min_t(unsigned int, ilog2(max(want, 1U)), MAX_PAGE_ORDER);
 
 	while (got < want) {
@@ -66,7 +77,7 @@ u32 flex_alloc_pages(struct page **page, u32 want, struct obj_cgroup *group)
 		u32 i;
 
 		order = min_t(unsigned int, order, ilog2(want - got));
-		block = flex_alloc_block(order);
+		block = flex_alloc_block(range, order);
 		if (!block) {
 			if (!order)
 				break;
@@ -214,7 +225,7 @@ static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct f
 	int ret = 0;
 
 	flex_clock_enter(clock, FLEX_PART_ALLOCATE);
-	got = flex_alloc_pages(batch->page, *run, range->group);
+	got = flex_alloc_pages(batch->page, *run, range);
 	if (!got)
 		return -ENOMEM;
 

@@ -64,8 +64,7 @@ static int flex_ask_monitor(const struct resource *shared)
 	flex_firmware.quota_pages = res.a3 >> 8;
 	flex_firmware.shared_size = resource_size(shared);
 
-	need = (size_t)flex_firmware.mailboxes * FLEX_MAILBOX_SIZE + FLEX_COMM_SESSION +
-	       FLEX_SESSIONS * FLEX_COMM_SESSION_SIZE;
+	need = (size_t)flex_firmware.mailboxes * FLEX_MAILBOX_SIZE + FLEX_COMM_SIZE;
 	if (res.a1 != shared->start || flex_firmware.shared_size < need) {
 		pr_err("flexserve: shared region %pR is not the monitor's\n", shared);
 		return -EINVAL;

@@ -14,6 +14,9 @@
 #define FLEX_MEASURE_ORDER (FLEX_BLOCK_SHIFT - PAGE_SHIFT)
 #define FLEX_MEASURE_PAGES_MAX (1ULL << 20)	/* 4 GiB */
 
+/* Pages are taken as a model's are. */
+static const struct flex_range flex_measure_range = { .recallable = true };
+
 static int flex_measure_calls(struct flex_ioc_measure *ask)
 {
 	u64 begin = flex_ticks(), i;
@@ -42,7 +45,7 @@ static int flex_measure_switches(struct flex_ioc_measure *ask)
 static int flex_measure_clears(struct flex_ioc_measure *ask)
 {
 	struct page **page = kvmalloc_array(ask->batch, sizeof(*page), GFP_KERNEL);
-	u32 got = page ? flex_alloc_pages(page, ask->batch, NULL) : 0, i;
+	u32 got = page ? flex_alloc_pages(page, ask->batch, &flex_measure_range) : 0, i;
 	u64 begin, n;
 	int ret = got == ask->batch ? 0 : -ENOMEM;
 
@@ -116,7 +119,7 @@ static int flex_measure_take(struct flex_ioc_measure *ask, struct page **page, u
 	while (*taken < ask->count) {
 		want = min_t(u64, ask->batch, ask->count - *taken);
 		begin = flex_ticks();
-		got = flex_alloc_pages(page + *taken, want, NULL);
+		got = flex_alloc_pages(page + *taken, want, &flex_measure_range);
 		ask->allocate += flex_ticks() - begin;
 		done = got ? flex_measure_donate(page + *taken, got, &ask->secure, &error) : 0;
 		for (i = done; i < got; i++)

@@ -255,6 +255,8 @@ int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *r
 	flex_clock_enter(clock, before);
 	if (error == FLEX_OK) {
 		model->max_context = call.result.a2;
+		if (model->mode == FLEX_MODE_FLEXSERVE)
+			flex_order_read(&model->range, model->id);
 		return 0;
 	}
 	if (error == FLEX_E_MODEL)

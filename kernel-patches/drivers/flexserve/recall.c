@@ -18,6 +18,7 @@ static void flex_free_back(struct page **page, u32 count, u32 back)
 	for (i = 0; i < count; i++) {
 		if (!page[i])
 			continue;
+		flex_movable_clear(page[i]);
 		__ClearPageOffline(page[i]);
 		__free_page(page[i]);
 	}

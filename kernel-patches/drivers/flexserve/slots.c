@@ -2,11 +2,11 @@
 /*
  * Which page lies in which slot. The payload hands out ranges of slots, one
  * for a model or a session; recall takes pages from the range that was used
- * longest ago, last slots first, so that the first layers stay.
+ * longest ago, in the range's order (order.c), else last slots first.
  *
  * An entry is NULL (empty), a page (secure), or a page with FLEX_MOVING set
- * (under recall: whoever set the bit settles it, soon and without waiting
- * for memory). Loading goes from NULL to a page, one loader a range.
+ * (under recall, or on its way to another page: whoever set the bit settles it,
+ * soon and without waiting for memory). Loading goes from NULL to a page, one loader a range.
  */
 #include <linux/errno.h>
 #include <linux/mm.h>
@@ -16,6 +16,7 @@
 
 static unsigned long *flex_slot;
 static u32 flex_slot_count;
+static LIST_HEAD(flex_ranges);
 static LIST_HEAD(flex_lru);
 static DEFINE_SPINLOCK(flex_slots_lock);
 static DECLARE_WAIT_QUEUE_HEAD(flex_slots_wait);	/* an entry settled */
@@ -53,6 +54,24 @@ void flex_slots_exit(void)
 	flex_slot = NULL;
 }
 
+static void flex_range_rewind(struct flex_range *range)
+{
+	range->victim = range->runs;
+	range->cursor = 0;
+}
+
+/* The next index that recall looks at; false: it has been at all of them. */
+static bool flex_range_next(struct flex_range *range, u32 *index)
+{
+	while (!range->cursor) {
+		if (!range->victim)
+			return false;
+		range->cursor = range->order[--range->victim].count;
+	}
+	*index = range->order[range->victim].first + --range->cursor;
+	return true;
+}
+
 /**
  * flex_range_add() - begin to use a range of slots, all empty
  * @range: caller's, zeroed; stays until flex_range_remove()
@@ -77,7 +96,10 @@ int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallab
 	range->count = count;
 	range->held = 0;
 	range->moving = 0;
-	range->cursor = 0;
+	range->whole = (struct flex_run){ 0, count };
+	range->order = &range->whole;
+	range->runs = 1;
+	flex_range_rewind(range);
 	range->recallable = recallable;
 	range->group = group;
 	INIT_LIST_HEAD(&range->lru);
@@ -86,6 +108,8 @@ int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallab
 	for (i = 0; i < count && !ret; i++)
 		if (flex_slot[first + i])
 			ret = -EINVAL;
+	if (!ret)
+		list_add_tail(&range->list, &flex_ranges);
 	if (!ret && recallable)
 		list_add_tail(&range->lru, &flex_lru);
 	spin_unlock(&flex_slots_lock);
@@ -101,6 +125,7 @@ int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallab
  */
 void flex_range_remove(struct flex_range *range)
 {
+	const struct flex_run *order = range->order;
 	u32 i;
 
 	spin_lock(&flex_slots_lock);
@@ -117,7 +142,11 @@ void flex_range_remove(struct flex_range *range)
 			atomic_long_sub(range->held, &flex_recallable_held);
 		WRITE_ONCE(range->held, 0);
 	}
+	list_del_init(&range->list);
+	range->order = NULL;
 	spin_unlock(&flex_slots_lock);
+	if (order != &range->whole)
+		kvfree(order);
 }
 
 /**
@@ -142,7 +171,7 @@ void flex_range_park(struct flex_range *range)
 {
 	spin_lock(&flex_slots_lock);
 	range->recallable = true;
-	range->cursor = range->count;
+	flex_range_rewind(range);
 	list_add(&range->lru, &flex_lru);
 	atomic_long_add(range->held, &flex_recallable_held);
 	spin_unlock(&flex_slots_lock);
@@ -163,6 +192,27 @@ void flex_range_unpark(struct flex_range *range)
 }
 
 /**
+ * flex_range_order() - in which order recall takes a range's pages from now on
+ * @range: added
+ * @order: kvmalloc'ed, the range's from now on: its last run goes first, each
+ *	from its end; all within the range, and together all of it
+ * @runs: at least one
+ */
+void flex_range_order(struct flex_range *range, const struct flex_run *order, u32 runs)
+{
+	const struct flex_run *before;
+
+	spin_lock(&flex_slots_lock);
+	before = range->order;
+	range->order = order;
+	range->runs = runs;
+	flex_range_rewind(range);
+	spin_unlock(&flex_slots_lock);
+	if (before != &range->whole)
+		kvfree(before);
+}
+
+/**
  * flex_range_publish() - pages have been claimed for slots; recall may take them
  * @range: the caller is its only loader
  * @index: first slot, from the start of the range
@@ -173,11 +223,14 @@ void flex_range_publish(struct flex_range *range, u32 index, struct page **page,
 {
 	u32 i;
 
+	for (i = 0; i < count; i++)
+		flex_movable_set(page[i], range->first + index + i);
+
 	spin_lock(&flex_slots_lock);
 	for (i = 0; i < count; i++)
 		flex_slot_set(range->first + index + i, (unsigned long)page[i]);
 	flex_range_account(range, count, 0);
-	range->cursor = max(range->cursor, index + count);
+	flex_range_rewind(range);
 	if (range->recallable)
 		atomic_long_add(count, &flex_recallable_held);
 	spin_unlock(&flex_slots_lock);
@@ -231,13 +284,13 @@ u32 flex_range_held(struct flex_range *range)
 	return READ_ONCE(range->held);
 }
 
-/* The caller gets the range's last pages below its cursor. */
+/* The caller gets the range's next pages. */
 static u32 flex_range_collect(struct flex_range *range, struct flex_mailbox_lease *lease, u32 want)
 {
-	u32 n = 0;
+	u32 n = 0, index;
 
-	while (n < want && range->cursor) {
-		u32 slot = range->first + --range->cursor;
+	while (n < want && flex_range_next(range, &index)) {
+		u32 slot = range->first + index;
 		unsigned long entry = flex_slot[slot];
 
 		if (!entry || (entry & FLEX_MOVING))
@@ -344,13 +397,61 @@ void flex_slots_rewind(const struct flex_scope *scope)
 
 	spin_lock(&flex_slots_lock);
 	if (scope->range) {
-		scope->range->cursor = scope->range->count;
+		flex_range_rewind(scope->range);
 	} else {
 		list_for_each_entry(range, &flex_lru, lru)
 			if (flex_range_within(range, scope))
-				range->cursor = range->count;
+				flex_range_rewind(range);
 	}
 	spin_unlock(&flex_slots_lock);
+}
+
+static struct flex_range *flex_range_of(u32 slot)
+{
+	struct flex_range *range;
+
+	list_for_each_entry(range, &flex_ranges, list)
+		if (slot >= range->first && slot - range->first < range->count)
+			return range;
+	return NULL;
+}
+
+/**
+ * flex_slot_take() - keep a slot's page from recall, to move it
+ * @slot: where the page should be; any number
+ * @page: it
+ *
+ * Return: true, and flex_slot_put() is due; false when it is not there, not
+ * recallable, or under recall.
+ */
+bool flex_slot_take(u32 slot, struct page *page)
+{
+	struct flex_range *range;
+	bool taken;
+
+	spin_lock(&flex_slots_lock);
+	range = flex_range_of(slot);
+	taken = range && !list_empty(&range->lru) && flex_slot[slot] == (unsigned long)page;
+	if (taken) {
+		flex_slot_set(slot, flex_slot[slot] | FLEX_MOVING);
+		flex_range_account(range, 0, 1);
+	}
+	spin_unlock(&flex_slots_lock);
+	return taken;
+}
+
+/**
+ * flex_slot_put() - undo flex_slot_take()
+ * @slot: taken
+ * @page: what it holds now
+ */
+void flex_slot_put(u32 slot, struct page *page)
+{
+	spin_lock(&flex_slots_lock);
+	flex_slot_set(slot, (unsigned long)page);
+	flex_range_account(flex_range_of(slot), 0, -1);
+	spin_unlock(&flex_slots_lock);
+	wake_up_all(&flex_slots_wait);
 }
 
 /**

@@ -23,6 +23,7 @@ static const char * const flex_count_names[FLEX_COUNTS] = {
 	[FLEX_COUNT_SHRINKER_PAGES] = "shrinker_pages",
 	[FLEX_COUNT_RECLAIM_CALLS] = "reclaim_calls",
 	[FLEX_COUNT_RECLAIM_PAGES] = "reclaim_pages",
+	[FLEX_COUNT_MOVED] = "moved",
 	[FLEX_COUNT_PREEMPTIONS] = "preemptions",
 	[FLEX_COUNT_MIGRATIONS] = "migrations",
 	[FLEX_COUNT_RELOADS] = "reloads",

@@ -86,3 +86,9 @@ struct obj_cgroup *flex_group_get(struct obj_cgroup *group)
 void flex_group_put(struct obj_cgroup *group)
 {
 }
+
+/* Nor does anything here move pages: the test is Linux. */
+void flex_movable_set(struct page *page, u32 slot)
+{
+	page->slot = slot;
+}

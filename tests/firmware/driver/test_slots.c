@@ -69,6 +69,32 @@ static void test_last_slots_go_first(void)
 	test_lease_free(lease);
 }
 
+/* The order of the payload: its last run goes first, from its end; what two runs share goes once, what is in none last. */
+static void test_pages_go_in_the_published_order(void)
+{
+	static const u32 expected[] = { 1, 0, 9, 8, 7, 4, 3, 2, 6, 5 };
+	struct flex_run *order = calloc(4, sizeof(*order));
+	struct flex_mailbox_lease *lease = test_lease();
+	struct flex_range range = { 0 };
+	u32 i;
+
+	order[0] = (struct flex_run){ 0, 10 };
+	order[1] = (struct flex_run){ 1, 4 };
+	order[2] = (struct flex_run){ 7, 3 };
+	order[3] = (struct flex_run){ 0, 2 };
+	expect(!flex_range_add(&range, 200, 10, true, NULL));
+	flex_range_order(&range, order, 4);
+	fill(&range, 0, 10);
+	expect(flex_slots_collect(&everybody, lease, 512) == 10);
+	for (i = 0; i < 10; i++) {
+		expect(lease->slot[i] == 200 + expected[i]);
+		lease->memory->result[i] = FLEX_OK;
+	}
+	expect(flex_slots_settle(lease, 10) == 10);
+	flex_range_remove(&range);
+	test_lease_free(lease);
+}
+
 static void test_oldest_model_goes_first(void)
 {
 	struct flex_range a = { 0 }, b = { 0 };
@@ -252,6 +278,42 @@ static void test_foreign_slots_are_refused(void)
 	flex_range_remove(&range);
 }
 
+/* While a page is moved nobody recalls it; then the slot has the new one. */
+static void test_a_moved_page_keeps_its_slot(void)
+{
+	struct flex_range range = { 0 };
+	struct page *to = &fake_page[3000];
+	u32 collected;
+
+	expect(!flex_range_add(&range, 0, 8, true, NULL));
+	fill(&range, 0, 8);
+	expect(fake_page[5].slot == 5);
+	expect(!flex_slot_take(5, &fake_page[4]) && !flex_slot_take(100, &fake_page[5]));
+	expect(flex_slot_take(5, &fake_page[5]));
+	expect(!flex_slot_take(5, &fake_page[5]));
+	expect(recall(&range, 512, FLEX_E_PINNED, &collected) == 0 && collected == 7);
+	flex_slot_put(5, to);
+	expect(flex_slots_page(5) == page_to_phys(to) && flex_range_held(&range) == 8);
+	expect(flex_slot_take(5, to));
+	flex_slot_put(5, &fake_page[5]);
+	flex_slots_rewind(&everybody);
+	expect(recall(&range, 512, FLEX_OK, NULL) == 8);
+	expect(!flex_slot_take(5, &fake_page[5]));
+	flex_range_remove(&range);
+}
+
+/* A session's pages are in use: they stay where they are. */
+static void test_only_recallable_pages_move(void)
+{
+	struct flex_range range = { 0 };
+
+	expect(!flex_range_add(&range, 0, 8, false, NULL));
+	fill(&range, 0, 8);
+	expect(!flex_slot_take(5, &fake_page[5]));
+	expect(recall(&range, 512, FLEX_OK, NULL) == 8);
+	flex_range_remove(&range);
+}
+
 /* One loader, two recallers: no page is in two hands, none disappears. */
 #define STRESS_ROUNDS 400
 static struct flex_range stress;
@@ -324,6 +386,7 @@ int main(void)
 {
 	expect(!flex_slots_init(SLOTS));
 	test_last_slots_go_first();
+	test_pages_go_in_the_published_order();
 	test_oldest_model_goes_first();
 	test_a_session_is_left_alone();
 	test_pinned_pages_are_passed_over();
@@ -333,6 +396,8 @@ int main(void)
 	test_holes_are_found_in_runs();
 	test_foreign_slots_are_refused();
 	test_a_parked_session_goes_before_weights();
+	test_a_moved_page_keeps_its_slot();
+	test_only_recallable_pages_move();
 	test_one_loader_and_two_recallers();
 	flex_slots_exit();
 	return 0;

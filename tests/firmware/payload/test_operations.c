@@ -166,6 +166,18 @@ static void bad_arguments_of_a_session_are_refused(void)
 	EQUAL(fake_call(FLEX_OP_SESSION_CANCEL, session, 0, 0, 0).status, FLEX_E_STATE);
 }
 
+/* What is used first stands first: a layer is a run, whatever the order of its tensors. */
+static void the_order_of_next_use_is_published(void)
+{
+	uint64_t model = start_model();
+	const struct flex_order *order =
+		(void *)((uint8_t *)rt_comm() + FLEX_COMM_ORDER + model * FLEX_COMM_ORDER_SIZE);
+
+	EQUAL(order->count, shape.layers);
+	for (uint64_t i = 0; i < shape.layers; i++)
+		EQUAL(order->run[i], (1 + i * shape.layer_pages) << 32 | shape.layer_pages);
+}
+
 static void model_in_use_is_not_closed(void)
 {
 	uint64_t model = start_model();
@@ -400,6 +412,7 @@ int main(void)
 	static const struct test tests[] = {
 		TEST(bad_arguments_are_refused),
 		TEST(bad_arguments_of_a_session_are_refused),
+		TEST(the_order_of_next_use_is_published),
 		TEST(model_in_use_is_not_closed),
 		TEST(pages_claimed_before_a_region_are_given_back),
 		TEST(model_in_a_region_asks_for_nothing),

@@ -51,9 +51,9 @@ static inline void *kzalloc(size_t bytes, int flags)
 	(void)flags;
 	return calloc(1, bytes);
 }
-static inline void kvfree(void *memory)
+static inline void kvfree(const void *memory)
 {
-	free(memory);
+	free((void *)memory);
 }
 #define kfree(memory) free(memory)
 #define ERR_PTR(error) ((void *)(long)(error))
@@ -163,6 +163,7 @@ static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigne
 /* Pages: an array of the test's, physical addresses from 1 GiB on */
 struct page {
 	int freed;
+	u32 slot;	/* page_private() of a movable page */
 };
 extern struct page fake_page[];
 #define FAKE_DRAM 0x40000000ULL

@@ -38,6 +38,24 @@ int flx_model_measure(const struct flx_host *host, const void *image, uint64_t b
 	return read_header(host, image, bytes, &header, reason);
 }
 
+/* A layer's pages are its two tensors, the second before the first; what no layer has is the header's. */
+static void fill_weights(struct flx_model *model, void *arena)
+{
+	const uint8_t *at = (const uint8_t *)model->image + FLEX_PAGE_SIZE;
+	struct flx_layer *layers = arena;
+
+	memset(&model->weights, 0, sizeof(model->weights));
+	memset(layers, 0, model->config.layers * sizeof(*layers));
+	model->weights.layer = layers;
+	for (uint32_t i = 0; i < model->config.layers; i++) {
+		uint64_t bytes = (uint64_t)model->config.dim * FLEX_PAGE_SIZE;
+
+		layers[i].wq = (struct flx_tensor){ .data = at + FLEX_PAGE_SIZE, .bytes = bytes - FLEX_PAGE_SIZE };
+		layers[i].down = (struct flx_tensor){ .data = at, .bytes = FLEX_PAGE_SIZE };
+		at += bytes;
+	}
+}
+
 int flx_model_load(struct flx_model *model, const struct flx_host *host, const void *image, uint64_t bytes, void *arena,
 		   uint64_t arena_bytes, struct flx_reason *reason)
 {
@@ -52,6 +70,7 @@ int flx_model_load(struct flx_model *model, const struct flx_host *host, const v
 	model->config.layers = header.layers;
 	model->config.context = header.context;
 	model->config.dim = header.layer_pages;
+	fill_weights(model, arena);
 	return FLX_OK;
 }
 

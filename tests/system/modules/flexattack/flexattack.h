@@ -39,6 +39,7 @@ int attack_alloc(int argc, char **argv, struct seq_buf *out);
 int attack_free(int argc, char **argv, struct seq_buf *out);
 int attack_fill(int argc, char **argv, struct seq_buf *out);
 int attack_look(int argc, char **argv, struct seq_buf *out);
+int attack_contig(int argc, char **argv, struct seq_buf *out);
 void attack_memory_exit(void);
 u32 attack_pages(const u64 **pages);
 

@@ -26,6 +26,7 @@ static const struct {
 	{ "fill", attack_fill },     { "look", attack_look },	{ "smc", attack_smc },	   { "batch", attack_batch },
 	{ "list", attack_list },     { "smcon", attack_smcon },
 	{ "block", attack_block },   { "churn", attack_churn }, { "dma", attack_dma },
+	{ "contig", attack_contig },
 };
 
 static DEFINE_MUTEX(attack_lock); /* one command at a time; guards what follows */

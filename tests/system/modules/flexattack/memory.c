@@ -243,3 +243,25 @@ int attack_look(int argc, char **argv, struct seq_buf *out)
 	seq_buf_printf(out, "pages: %u\nsame: %u\nzero: %u\nfault: %u\n", attack_page_count, same, zero, fault);
 	return 0;
 }
+
+/*
+ * PA COUNT: a contiguous range of pages from PA on, as a driver without an SMMU wants one: whatever lies there has to
+ * move. ret: 0, or a negative errno. It is given back at once.
+ */
+int attack_contig(int argc, char **argv, struct seq_buf *out)
+{
+	unsigned long first;
+	u64 pa, count;
+	int ret;
+
+	if (argc != 2 || attack_number(argv[0], &pa) || attack_number(argv[1], &count) || !count)
+		return -EINVAL;
+	first = PHYS_PFN(pa);
+	if (!pfn_valid(first) || !pfn_valid(first + count - 1))
+		return -ENXIO;
+	ret = alloc_contig_range(first, first + count, MIGRATE_MOVABLE, GFP_KERNEL);
+	if (!ret)
+		free_contig_range(first, count);
+	seq_buf_printf(out, "ret: %d\n", ret);
+	return 0;
+}

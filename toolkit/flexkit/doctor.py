@@ -8,15 +8,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexkit import paths
+from flexkit import boards, paths
 from flexkit.deadline import Deadline
-from flexkit.errors import MissingTool
+from flexkit.drivers import rules
+from flexkit.errors import BadInput, MissingTool
 from flexkit.proc import run
 
 SETUP = Path(__file__).resolve().parent / "setup.sh"
 # A cold build of both flavours with their kernel trees and the compiler's cache, measured at 7 GB.
 SPACE = 10_000_000_000
 _PYTHON = (3, 11)
+_UDEV = Path("/run/udev")
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,15 @@ class Finding:
 
 
 def examine(deadline: Deadline) -> list[Finding]:
-    """Look at the machine: packages, Python, room on the disk, folders that must be writable."""
-    return [_python(), *_packages(deadline), _space(), *_folders()]
+    """Look at the machine: packages, Python, room on the disk, folders that must be writable, rights on boards."""
+    return [_python(), *_packages(deadline), _space(), *_folders(), _rights()]
 
 
 def fix(deadline: Deadline) -> None:
-    """Install the Debian packages that are missing, as root or by sudo; MissingTool if neither may be used."""
+    """Install what is missing (packages, udev's rules), as root or by sudo; MissingTool if neither may be used."""
     run(["bash", SETUP, "--packages"], deadline, error=MissingTool)
+    if not _rights().well:
+        rules.install(_types(), deadline)
 
 
 def _python() -> Finding:
@@ -52,6 +56,26 @@ def _packages(deadline: Deadline) -> list[Finding]:
     if not missing:
         return [Finding("packages", "all installed")]
     return [Finding(f"package {name}", "missing", "flexkit doctor --fix") for name in missing]
+
+
+def _types() -> list[boards.Board]:
+    return [boards.load(name) for name in boards.known()]
+
+
+def _rights() -> Finding:
+    """Rules of udev, where the site has boards that hang on USB while they are flashed."""
+    name = "udev rules"
+    try:
+        wired = [each for each, settings in boards.load_lab().boards.items() if settings.usb]
+    except BadInput as error:
+        return Finding(name, error.message, "mend the lab file")
+    if not wired:
+        return Finding(name, "not needed: no board of the lab hangs on USB")
+    if not _UDEV.is_dir():
+        return Finding(name, "not needed: no udev here")
+    if rules.current(_types()):
+        return Finding(name, str(rules.FILE))
+    return Finding(name, f"{rules.FILE} is missing or old", "flexkit doctor --fix")
 
 
 def _space() -> Finding:

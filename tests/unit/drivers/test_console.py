@@ -78,6 +78,7 @@ def test_a_last_line_that_was_lost_is_not_waited_for(cable: Cable, monkeypatch: 
     cable.board.sendall(b"flexkit: userspace\r\nflexkit: ag\xffnt reXdy\r\n")
     assert cable.console.wait_ready(soon()) is False
     cable.board.sendall(b"flexkit: agent ready\r\n")
+    cable.console.wait_stage("agent", soon())
     assert cable.console.wait_ready(soon()) is True
 
 

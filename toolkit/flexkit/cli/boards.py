@@ -1,4 +1,4 @@
-"""``flexkit boards``: list and show."""
+"""``flexkit boards``: list, show, discover."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from flexkit import boards as boards_
 from flexkit.cli.common import json_option, print_json, timeout_option
+from flexkit.cli.discover import discover
 from flexkit.deadline import Deadline
 
 
@@ -75,5 +76,7 @@ def _ranges(title: str, rows: list[tuple[str, int, int, Any]]) -> None:
         click.echo(f"{title:10} {name:14} {start:#014x} {size >> 10:>9} KiB  {what}")
         title = ""
 
+
+boards.add_command(discover)
 
 COMMANDS: list[click.Command] = [boards]

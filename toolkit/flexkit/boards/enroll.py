@@ -1,0 +1,47 @@
+"""A new board in the site's lab file: appended as text, so that what its owner wrote there stays as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from flexkit import paths
+from flexkit.boards.lab import lab_file, load_lab
+from flexkit.errors import BadInput
+
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+
+
+def enroll(name: str, settings: Mapping[str, str], named: Path | None = None) -> Path:
+    """Write ``[board.NAME]`` with these settings; returns the lab file, made if there is none (the user's own).
+
+    Raises BadInput for a name that is taken or cannot be one, and for settings that a lab file cannot have: then
+    nothing is written.
+    """
+    if not _NAME.match(name):
+        raise BadInput(
+            f"{name!r} cannot be a board's name", mend="letters, digits, - and _; the first a letter or digit"
+        )
+    path = lab_file(named) or paths.config() / "lab.toml"
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if before and name in load_lab(path).boards:
+        raise BadInput(f"{path} has a board {name!r} already", mend="choose another name, or edit that table")
+    lines = [f"[board.{name}]", *(f"{key} = {_quoted(value)}" for key, value in settings.items())]
+    gap = "\n" if before and not before.endswith("\n") else ""
+    text = before + gap + ("\n" if before else "") + "\n".join(lines) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    try:
+        load_lab(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _quoted(value: str) -> str:
+    """A TOML basic string."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,162 @@
+"""``flexkit boards discover``: what is connected, and one of it into the lab file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from flexkit import boards
+from flexkit.boards.enroll import enroll
+from flexkit.cli.common import bus, json_option, print_json, timeout_option
+from flexkit.deadline import Deadline
+from flexkit.drivers.discovery import CardReader, Found, SerialPort, UsbBoard, look, wait_new
+from flexkit.errors import BadInput
+
+T = TypeVar("T", SerialPort, UsbBoard, CardReader)
+
+
+@click.command()
+@click.option("--add", "name", metavar="NAME", help="Write the connected board into the lab file under this name.")
+@click.option("--type", "kind", metavar="TYPE", help="Its board type, where USB does not tell.")
+@click.option("--serial", metavar="PORT", help="Its console, where several ports are there.")
+@click.option("--usb", metavar="PORT", help="The USB port that it hangs on, where several boards are there: 1-1.4.")
+@click.option("--sd", metavar="DEVICE", help="The card reader that its card is written in.")
+@click.option("--ssh", metavar="HOST", help="Its address in the network, where it has one.")
+@click.option("--wait", is_flag=True, help="Wait until something is plugged in, and take that alone.")
+@click.option("--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file.")
+@json_option
+@timeout_option(60)
+def discover(
+    name: str | None,
+    kind: str | None,
+    serial: str | None,
+    usb: str | None,
+    sd: str | None,
+    ssh: str | None,
+    wait: bool,
+    lab: Path | None,
+    as_json: bool,
+    deadline: Deadline,
+) -> None:
+    """Show serial ports, boards in a loader mode and card readers here; with --add, put a board into the lab."""
+    types = [boards.load(each) for each in boards.known()]
+    site = boards.load_lab(lab)
+    found = _wait(types, deadline) if wait else look(types)
+    settings = {}
+    if name is not None:
+        settings = choose(_unclaimed(found, site), kind, serial, usb, sd)
+        settings |= {"ssh": ssh} if ssh else {}
+        path = enroll(name, settings, lab)
+        click.echo(f"{name} is in {path} now; next: flexkit flash -b {name}", err=True)
+    if as_json:
+        print_json({**dataclasses.asdict(found), "added": settings or None})
+    else:
+        _show(found, site)
+
+
+def _wait(types: Sequence[boards.Board], deadline: Deadline) -> Found:
+    def tell(before: Found) -> None:
+        count = len(before.ports) + len(before.boards) + len(before.readers)
+        bus().note("discover", f"{count} devices were there before")
+        click.echo("plug it in, or switch it on, now", err=True)
+
+    found = wait_new(types, deadline, tell)
+    if not found:
+        raise BadInput(
+            f"nothing was plugged in within {deadline.seconds:g} s",
+            mend="another cable or port? dmesg tells more",
+        )
+    return found
+
+
+def _claims(site: boards.Lab) -> dict[str, str]:
+    """Devices and USB ports of boards that the lab has, and whose they are."""
+    claims = {}
+    for name, settings in site.boards.items():
+        for each in (settings.serial, settings.usb, settings.sd):
+            if each:
+                claims[each] = name
+    return claims
+
+
+def _unclaimed(found: Found, site: boards.Lab) -> Found:
+    claims = _claims(site)
+    return Found(
+        tuple(each for each in found.ports if not claims.keys() & {each.device, each.node}),
+        tuple(each for each in found.boards if each.usb not in claims),
+        tuple(each for each in found.readers if not claims.keys() & {each.device, each.node}),
+    )
+
+
+def choose(found: Found, kind: str | None, serial: str | None, usb: str | None, sd: str | None) -> dict[str, str]:
+    """The settings of the board that is there. Raises BadInput when that is none, or one of several."""
+    port = _only("serial port", "--serial", found.ports, serial)
+    board = _only("board on USB", "--usb", found.boards, usb)
+    reader = _only("card reader", "--sd", found.readers, sd) if sd else None
+    if port is None and board is None:
+        raise BadInput(
+            "no board that the lab file does not have is connected",
+            mend="connect its serial console, or hold it in its loader mode; flexkit boards discover --wait tells when",
+        )
+    settings = {"type": _type(kind, board)}
+    if port is not None:
+        settings["serial"] = port.device
+    if board is not None:
+        settings["usb"] = board.usb
+    if reader is not None:
+        settings["sd"] = reader.device
+    named = board or port
+    assert named is not None
+    return settings | {"identity": named.identity}
+
+
+def _only(what: str, option: str, there: Sequence[T], wanted: str | None) -> T | None:
+    """The one that was asked for, else the only one, else None."""
+    if wanted is not None:
+        names = [{getattr(each, key, "") for key in ("device", "node", "usb")} for each in there]
+        there = [each for each, known in zip(there, names, strict=True) if wanted in known]
+        if not there:
+            raise BadInput(f"no {what} {wanted!r} is here", mend="see: flexkit boards discover")
+    if len(there) > 1:
+        several = ", ".join(getattr(each, "device", "") or getattr(each, "usb", "") for each in there)
+        raise BadInput(f"there is more than one {what}: {several}", mend=f"say which: {option}")
+    return there[0] if there else None
+
+
+def _type(kind: str | None, board: UsbBoard | None) -> str:
+    if kind is not None:
+        boards.load(kind)
+        return kind
+    types = board.types if board else ()
+    if len(types) == 1:
+        return types[0]
+    if types:
+        raise BadInput(f"it can be {', '.join(types)}: USB does not tell which", mend="say which: --type")
+    raise BadInput("nothing tells what type of board it is", mend=f"say it: --type {'|'.join(boards.known())}")
+
+
+def _show(found: Found, site: boards.Lab) -> None:
+    """A line each; whose it is, where the lab file has it."""
+    claims = _claims(site)
+    for port in found.ports:
+        owner = claims.get(port.device) or claims.get(port.node)
+        click.echo(f"serial  {port.device}  {port.title} on USB port {port.usb}{_of(owner)}")
+    for board in found.boards:
+        kinds = " or ".join(board.types) or "a board"
+        click.echo(f"board   {board.usb}  {kinds} in mode {board.mode} ({board.id}){_of(claims.get(board.usb))}")
+        if board.hands:
+            click.echo(f"        {board.hands}")
+    for reader in found.readers:
+        owner = claims.get(reader.device) or claims.get(reader.node)
+        card = f"card of {reader.size / 1e9:.1f} GB" if reader.size else "no card"
+        click.echo(f"reader  {reader.device}  {reader.title}, {card}{_of(owner)}")
+    if not found:
+        click.echo("nothing that could be a board's is connected", err=True)
+
+
+def _of(owner: str | None) -> str:
+    return f": {owner}" if owner else ""

@@ -254,8 +254,9 @@ def test_f3_the_table_on_the_medium_is_never_asked(board: FakeBoard, tmp_path: P
 def test_without_its_tool_a_way_says_what_to_install(board: FakeBoard, monkeypatch: pytest.MonkeyPatch) -> None:
     board.enter("loader")
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(MissingTool, match="rkdeveloptool is not installed"):
+    with pytest.raises(MissingTool, match="rkdeveloptool is not installed") as caught:
         rockusb(board).open(soon())
+    assert caught.value.mend == "apt-get install rkdeveloptool"
 
 
 def test_fastboot_cannot_back_up_and_says_so(board: FakeBoard) -> None:

@@ -128,7 +128,7 @@ class BlockMedium(FlashMedium):
         try:
             limit = deadline.within(_MUX_SECONDS, "SD mux")
             proc.run(["usbsdmux", self._mux, side], limit, error=FlashError)
-        except MissingTool:
-            raise
+        except MissingTool as missing:
+            raise MissingTool(missing.message, mend="apt-get install usbsdmux") from missing
         except FlashError as error:
             raise Trouble(f"{self.name}: the SD mux {self._mux} does not switch: {error.message}") from error

@@ -78,7 +78,7 @@ class Ways:
             return self._uboot(instance, medium, way, flavour, limits)
         if way.tool in _USB_TOOLS:
             return self._usb(instance, medium, way, limits)
-        raise BadInput(f"{board.name}: {way.tool} goes to a board that runs; open_board has it")
+        raise BadInput(f"{board.name}: no board type has the pair of slots that {way.tool} writes")
 
     def _usb(self, instance: Instance, medium: Medium, way: Way, limits: Limits) -> FlashMedium:
         board, port = instance.type, instance.settings.usb
@@ -158,7 +158,7 @@ def _lack(instance: Instance, medium: Medium, way: Way) -> str:
     if way.tool == "uboot":
         return "" if settings.serial or not instance.wired else 'the lab file has no serial = "/dev/…"'
     if way.tool == "ssh":
-        return "it writes the other slot of a board that runs, by its own command"
+        return "no board type has a pair of slots yet"
     return "" if instance.type.usb else "the board file has no [[usb]]"
 
 

@@ -107,8 +107,8 @@ class ToolMedium(FlashMedium):
         limit = deadline.within(seconds, f"{self.program} {told}")
         try:
             return proc.run([*(_MERGE if merged else ()), self.program, *words], limit, error=FlashError)
-        except MissingTool:
-            raise
+        except MissingTool as missing:  # Debian's packages are called as the tools are
+            raise MissingTool(missing.message, mend=f"apt-get install {self.program}") from missing
         except TimedOut:
             deadline.check()
             raise Trouble(f"{self.name}: {self.program} {told} hung, ended after {seconds:.3g} s") from None

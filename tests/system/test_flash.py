@@ -1,0 +1,72 @@
+"""Flashing for real: over U-Boot's serial console and TFTP into the emulated medium, judged by the file it lies in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flexkit import boards, build
+from flexkit.boards import Instance
+from flexkit.build.manifest import Manifest
+from flexkit.deadline import Deadline
+from flexkit.drivers import qemu
+from flexkit.events import Bus
+from flexkit.flash import Ledger, deploy, make_plan
+from flexkit.flash.ways.choose import Ways
+
+BOARD = "qemu-virt-uboot"
+STEP = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def built() -> Manifest:
+    return build.run(boards.load(BOARD), bus=Bus(), deadline=Deadline(3600, "build"))
+
+
+@pytest.fixture(scope="module")
+def flashed(state: Path, built: Manifest) -> Instance:
+    """A blank board, its boot loader put on by a programmer as in a lab, and all else by that boot loader."""
+    found = boards.resolve(BOARD)
+    plan = make_plan(found.type, built.identity, built.flavour, built.images, built.missing)
+    deploy(found, plan, built.parts, built.profile, Bus(), Deadline(400, "flash"), Ways("uboot"))
+    return found
+
+
+def differences(instance: Instance, built: Manifest) -> list[str]:
+    """Regions whose bytes are not their image's."""
+    found = []
+    for medium in instance.type.media:
+        with (qemu.media_folder(instance.name, "flex") / f"{medium.name}.img").open("rb") as card:
+            for region in medium.regions:
+                if region.image is None:
+                    continue
+                card.seek(region.offset)
+                with built.images[region.image].path.open("rb") as image:
+                    while data := image.read(STEP):
+                        if card.read(len(data)) != data:
+                            found.append(f"{medium.name}.{region.name}")
+                            break
+    return found
+
+
+def test_everything_arrived_over_the_console(flashed: Instance, built: Manifest) -> None:
+    assert differences(flashed, built) == []
+    *_, entry = Ledger(flashed.identity).entries()
+    assert entry.good
+    proofs = {place.split(".")[0]: each["proof"] for place, each in entry.detail["regions"].items()}
+    assert proofs == {"pflash": "read back", "disk": "read back by the board, CRC-32"}
+
+
+def test_what_differs_alone_is_written_again(flashed: Instance, built: Manifest) -> None:
+    region = flashed.type.medium("disk").region("boot")
+    with (qemu.media_folder(flashed.name, "flex") / "disk.img").open("r+b") as card:
+        card.seek(region.offset + 3 * STEP)
+        data = card.read(8)
+        card.seek(region.offset + 3 * STEP)
+        card.write(bytes(byte ^ 0xFF for byte in data))
+    assert differences(flashed, built) == ["disk.boot"]
+    plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot"])
+    done = deploy(flashed, plan, built.parts, built.profile, Bus(), Deadline(200, "flash"), Ways("uboot"))
+    assert done["disk.boot"]["written"] == 1
+    assert differences(flashed, built) == []

@@ -74,7 +74,7 @@ class FakeConsole(Transport):
                 self.commands.booted = command.strip()
                 continue
             try:
-                self._say(self.commands.run(command).replace("\n", "\r\n"))
+                self._say(self.commands.run(command.replace("&&", ";")).replace("\n", "\r\n"))
                 status = 0
             except (Failed, ValueError, IndexError) as error:
                 self._say(str(error).replace("\n", "\r\n"))

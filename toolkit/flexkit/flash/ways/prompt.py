@@ -37,6 +37,7 @@ class Prompt:
         self._text = bytearray()
         self._raw: deque[int] | None = None
         self._gone = False
+        self._waiting = False  # the prompt was seen, and nothing typed since
         transport.start(self._feed)
 
     def close(self) -> None:
@@ -73,6 +74,7 @@ class Prompt:
             if self._back_without_answer(deadline):
                 raise Trouble(f"{self.name}: U-Boot's answer to {command!r} arrived garbled")
         said = self.text[: found.start()]
+        self._waiting = self._prompted(deadline)
         if found.group(1) != "0":
             raise Trouble(f"{self.name}: U-Boot's {command!r} failed: {' '.join(said.split())[-200:]}")
         return said
@@ -119,12 +121,25 @@ class Prompt:
         """Type a line and see it echoed, character by character."""
         for _ in range(_ATTEMPTS):
             deadline.check()
-            self._write(_CANCEL)
-            self._settle()
+            self._clear()
+            if not self._waiting:
+                self._write(_CANCEL)
+                self._prompted(deadline)
+                self._settle()
+            self._waiting = False
             self._clear()
             if self._echoed(line, deadline):
                 return
         raise Trouble(f"{self.name}: U-Boot's echo differs from what was typed, {_ATTEMPTS} times")
+
+    def _prompted(self, deadline: Deadline) -> bool:
+        """Whether the prompt comes, soon."""
+        limit = deadline.within(_TYPING_SECONDS, "the prompt")
+        while not self.text.endswith(self._uboot.prompt):
+            if limit.expired:
+                return False
+            self._wait(limit)
+        return True
 
     def _echoed(self, line: str, deadline: Deadline) -> bool:
         for begin in range(0, len(line), _PIECE):

@@ -90,15 +90,14 @@ class UBootMedium(ToolMedium):
 
     def write(self, offset: int, data: bytes, deadline: Deadline) -> None:
         """What arrived in memory is checked before it is written."""
-        self._send(data, deadline)
-        crc = self._crc(self._storage.buffer, len(data), deadline)
+        crc = self._crc(self._storage.buffer, len(data), deadline, after=self._send(data, deadline))
         if crc != zlib.crc32(data):
             raise Trouble(f"{self.name}: a chunk arrived damaged (CRC {crc:08x} instead of {zlib.crc32(data):08x})")
         self._run(self._storage.write(offset, len(data)), deadline, moved=len(data))
 
     def look(self, offset: int, count: int, deadline: Deadline) -> bytes:
-        self._run(self._storage.read(offset, count), deadline, moved=count)
-        return self._crc(self._storage.scratch, count, deadline).to_bytes(4, "big")
+        crc = self._crc(self._storage.scratch, count, deadline, after=self._storage.read(offset, count))
+        return crc.to_bytes(4, "big")
 
     def evidence(self, data: bytes) -> bytes:
         return zlib.crc32(data).to_bytes(4, "big")
@@ -175,17 +174,18 @@ class UBootMedium(ToolMedium):
         select = self._storage.select()
         return f"pci enum; virtio scan; {select}" if select.startswith("virtio") else select
 
-    def _send(self, data: bytes, deadline: Deadline) -> None:
+    def _send(self, data: bytes, deadline: Deadline) -> str:
+        """Bring a chunk into memory, or return the command that will."""
         if self._network is None:
             self._send_ymodem(data, deadline)
-            return
+            return ""
         name = f"flexkit-{self.name}.bin"
         self._sent = self._network.folder / name
         try:
             self._sent.write_bytes(data)
         except OSError as error:
             raise FlashError(f"{self._sent}: {error.strerror}", mend="see to the TFTP server's folder") from error
-        self._run(f"tftpboot {self._storage.buffer:x} {name}", deadline, moved=len(data))
+        return f"tftpboot {self._storage.buffer:x} {name}"
 
     def _send_ymodem(self, data: bytes, deadline: Deadline) -> None:
         prompt = self._ask()
@@ -200,8 +200,10 @@ class UBootMedium(ToolMedium):
             prompt.cooked()
         prompt.catch(limit)
 
-    def _crc(self, address: int, count: int, deadline: Deadline) -> int:
-        found = _CRC.search(self._run(f"crc32 {address:x} {count:x}", deadline, moved=count))
+    def _crc(self, address: int, count: int, deadline: Deadline, after: str = "") -> int:
+        """What the board computes over its memory, once ``after`` has succeeded: never over what lay there before."""
+        first = f"{after} && " if after else ""
+        found = _CRC.search(self._run(f"{first}crc32 {address:x} {count:x}", deadline, moved=2 * count))
         if found is None:
             raise Trouble(f"{self.name}: U-Boot does not say the CRC")
         return int(found.group(1), 16)

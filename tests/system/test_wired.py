@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import supply
 
 from flexkit import boards
+from flexkit.boards import LabBoard
 from flexkit.build.manifest import Manifest
 from flexkit.cli.main import run
 from flexkit.deadline import Deadline
@@ -55,7 +56,8 @@ def wired(state: Path, manifests: dict[str, Manifest], tmp_path_factory: pytest.
     instance = boards.resolve("bench", supply.lab_file(folder, "bench", "qemu-virt", port))
     manifest = manifests["flex"]
     plan = make_plan(instance.type, manifest.identity, manifest.flavour, manifest.images, manifest.missing)
-    deploy(instance, plan, manifest.parts, manifest.profile, Bus(), Deadline(300, "flash"))
+    medium = replace(instance, settings=LabBoard(instance.type.name))  # in a writer, before the board gets it
+    deploy(medium, plan, manifest.parts, manifest.profile, Bus(), Deadline(300, "flash"))
     supply.wire(instance, "flex", folder, port)
     yield folder
     supply.main("off", folder)

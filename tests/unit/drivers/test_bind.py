@@ -11,7 +11,7 @@ from fake_site import Site
 from flexkit import boards
 from flexkit.boards import Instance, LabBoard, wiring
 from flexkit.deadline import Deadline
-from flexkit.drivers.bind import LabgridConsole, SerialPort, bind_emulated, bind_wired
+from flexkit.drivers.bind import SerialPort, bind_emulated, bind_wired
 from flexkit.drivers.lines import CommandBootMode, GpioReset
 from flexkit.drivers.power import CommandPower, LabgridPower, ManualPower
 from flexkit.drivers.qemu import QemuPower
@@ -102,7 +102,6 @@ def test_an_emulated_board_is_its_emulator(site: Site) -> None:
 def test_a_labgrid_place_gives_power_and_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drivers = bind_wired(wired(labgrid="bench"), Bus())
     assert type(drivers.power) is LabgridPower
-    assert type(drivers.console) is LabgridConsole
     with socket.create_server(("127.0.0.1", 0)) as server:
         shown = PLACE.replace("PORT", str(server.getsockname()[1]))
         (tmp_path / "labgrid-client").write_text(f"#!/bin/sh\ncat <<'E'\n{shown}E\n")

@@ -37,18 +37,19 @@ class Drivers:
 
 
 class SerialPort(ConsolePort):
-    """A console on a serial port of this host, or of one in the network."""
+    """A console on a serial port of this host, or of one in the network. ``find`` says where it is."""
 
-    def __init__(self, port: str, baud: int, patience: float, power: Power) -> None:
-        self._port = port
+    def __init__(self, find: Callable[[], str], baud: int, patience: float, power: Power) -> None:
+        self._find = find
         self._baud = baud
         self._patience = patience
         self._power = power
 
     def open(self) -> Transport:
         """A port that is not there yet may be the board's own, and come with its power: it is waited for."""
+        port = self._find()
         awaited = self._powered() is not True
-        return SerialTransport(self._port, self._baud, self._patience, awaited=awaited, hopeless=self._why_hopeless)
+        return SerialTransport(port, self._baud, self._patience, awaited=awaited, hopeless=self._why_hopeless)
 
     def _powered(self) -> bool | None:
         return self._power.is_on(Deadline(_STATE_SECONDS, "power state"))
@@ -60,18 +61,10 @@ class SerialPort(ConsolePort):
             return error.message
 
 
-class LabgridConsole(ConsolePort):
-    """The serial port of a labgrid place, on whichever host its exporter runs."""
-
-    def __init__(self, place: str, baud: int, patience: float) -> None:
-        self._place = place
-        self._baud = baud
-        self._patience = patience
-
-    def open(self) -> Transport:
-        limit = Deadline(_LABGRID_SECONDS, f"labgrid place {self._place}")
-        told = proc.run(["labgrid-client", "-p", self._place, "show"], limit, error=BoardLost)
-        return SerialTransport(_network_port(self._place, told), self._baud, self._patience)
+def _labgrid_port(place: str) -> str:
+    """The serial port of a labgrid place, on whichever host its exporter runs. Raises BoardLost."""
+    limit = Deadline(_LABGRID_SECONDS, f"labgrid place {place}")
+    return _network_port(place, proc.run(["labgrid-client", "-p", place, "show"], limit, error=BoardLost))
 
 
 def _network_port(place: str, told: str) -> str:
@@ -128,10 +121,9 @@ def _power_of(instance: Instance, bus: Bus) -> Power:
 
 def _console_of(instance: Instance, power: Power) -> ConsolePort:
     settings, patience = instance.settings, instance.type.timeouts.enumerate
-    if settings.serial:
-        return SerialPort(settings.serial, instance.baud, patience, power)
-    if settings.labgrid:
-        return LabgridConsole(settings.labgrid, instance.baud, patience)
+    if settings.serial or settings.labgrid:
+        serial, place = settings.serial or "", settings.labgrid or ""
+        return SerialPort(lambda: serial or _labgrid_port(place), instance.baud, patience, power)
     raise BadInput(
         f"the lab file does not say where the console of {instance.name} is",
         mend=f'add to [board.{instance.name}]: serial = "/dev/..."; flexkit boards discover shows the ports',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ def test_others_read_along_from_one_log_to_the_next(tmp_path: Path, monkeypatch:
     logs.new_log("bench").write_text("four\n")
     assert next(follow) + next(follow) == "three\nfour\n"
     follow.close()
+
+
+def test_a_report_gets_the_logs_of_its_own_boots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEXKIT_STATE", str(tmp_path))
+    logs.new_log("bench").write_text("earlier")
+    started = datetime.now(UTC)
+    logs.new_log("bench").write_text("first boot")
+    logs.new_log("bench").write_text("second boot")
+    for _ in range(2):
+        logs.copy_logs("bench", started, tmp_path / "report")
+        copied = sorted((tmp_path / "report/console").iterdir())
+        assert [path.read_text() for path in copied] == ["first boot", "second boot"]
+    logs.copy_logs("bench", datetime.now(UTC), tmp_path / "report")
+    assert not (tmp_path / "report/console").exists()
 
 
 def test_old_logs_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,22 @@ def test_an_agent_that_was_started_again_is_noticed_at_once() -> None:
     first.stop()
 
 
+def test_an_agent_that_comes_late_is_asked_until_it_is_there() -> None:
+    """FIELD F10: a question that was asked once, too early, is lost."""
+    console = ConsoleAgent()
+    console.process.kill()
+    console.process.wait()
+    with Connection(console.transport()) as connection:
+        later = threading.Timer(1.2, console.start)
+        later.start()
+        with pytest.raises(TimedOut):
+            connection.wait_open(soon(0.6))
+        connection.wait_open(soon())
+        assert Client(connection).check("echo here", soon()) == "here\n"
+        later.join()
+    console.stop()
+
+
 def test_the_end_of_the_agent_is_an_error_not_a_wait() -> None:
     transport = ProcessTransport([str(host_agent()), "--stdio"], "agent")
     with Connection(transport) as connection:

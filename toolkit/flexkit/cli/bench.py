@@ -21,6 +21,7 @@ from flexkit.bench.suites import FLAVOUR_OF, MODES, SUITES, Suite, find
 from flexkit.bench.virtual import VirtualRunner
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
+from flexkit.drivers.logs import copy_logs
 from flexkit.errors import BadInput, FlexError, Invalid, TimedOut
 from flexkit.events import Bus, Event, Phase
 from flexkit.link.bench import open_bench_board
@@ -70,8 +71,10 @@ def bench(
     listener = bus()
     if not click.get_current_context().find_root().params.get("verbose"):
         listener.subscribers.append(_tell)  # with -v all notes are told anyway
+    started = datetime.now(UTC)
     made, lost = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
     folder = store.keep(made, output)
+    copy_logs(instance.name, started, folder)
     page = folder / store.PAGE
     if as_json:
         print_json(

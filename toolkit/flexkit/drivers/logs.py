@@ -3,6 +3,7 @@ writes it; everybody else reads along there, since a serial port has one reader.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,7 +28,23 @@ def new_log(board: str) -> Path:
     shared_folder(folder)
     for old in sorted(folder.glob("*.log"))[:-_KEPT]:
         old.unlink(missing_ok=True)
-    return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%S.%f')}.log"
+    return folder / f"{_stamp(datetime.now(UTC))}.log"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")
+
+
+def copy_logs(board: str, since: datetime, folder: Path) -> None:
+    """The logs that were begun since then, into FOLDER/console, which has nothing else afterwards: a report's own."""
+    target = folder / "console"
+    if target.is_dir():
+        shutil.rmtree(target)
+    found = [path for path in sorted(_folder(board).glob("*.log")) if path.stem >= _stamp(since)]
+    if found:
+        target.mkdir(parents=True)
+    for path in found:
+        shutil.copyfile(path, target / path.name)
 
 
 def newest_log(board: str) -> Path | None:

@@ -32,7 +32,7 @@ static const struct {
 	{ "40-bit physical addresses", read_id_aa64mmfr0_el1, 0U, 2U, 15U },
 	{ "atomics", read_id_aa64isar0_el1, 20U, 2U, 15U },
 	{ "dot product", read_id_aa64isar0_el1, 44U, 1U, 15U },
-	{ "int8 matrix product", read_id_aa64isar1_el1, 52U, 1U, 15U },
+	{ "int8 matrix product", read_id_aa64isar1_el1, 52U, FLEX_BOARD_HAS_I8MM, 15U },
 };
 
 static void check_cpu(void)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from flexkit.errors import BadInput
 
 QEMU_VIRT = (paths.project() / "boards/qemu-virt.toml").read_text()
 
+TITLE = 'title = "QEMU virt, Armv8-A, stage 2 owned by EL3"\n'
 SMMU = '[smmu]\nbase = 0x0905_0000\nkind = "smmuv3"\nstream_bits = 16 # PCIe requester ids\n'
 
 
@@ -129,6 +131,28 @@ def test_not_text_is_refused(tmp_path: Path) -> None:
 )
 def test_nonsense_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert message in refused(tmp_path, old, new)
+
+
+def extended(folder: Path, shared: str, own: str) -> Path:
+    """qemu-virt in two files: all of it below, but for its title; ``shared`` and ``own`` are added to each."""
+    (folder / "below.toml").write_text(shared + QEMU_VIRT.replace("schema = 1\n", "").replace(TITLE, ""))
+    return written(folder, f'schema = 1\nextends = "below.toml"\n{TITLE}{own}')
+
+
+def test_what_boards_share_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
+    board = boards.load_file(extended(tmp_path, "", ""))
+    plain = boards.load("qemu-virt")
+    assert dataclasses.replace(board, extends="") == plain
+
+
+def test_what_is_said_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"qemu-virt\.toml:4: soc is set in below\.toml already"):
+        boards.load_file(extended(tmp_path, "", 'soc = "another"\n'))
+
+
+def test_an_error_in_the_shared_file_names_that_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"below\.toml:1: unknown key 'sock'"):
+        boards.load_file(extended(tmp_path, 'sock = "x"\n', ""))
 
 
 def test_unknown_board_is_refused_with_a_hint() -> None:

@@ -89,7 +89,7 @@ def test_json_is_the_manifest_on_one_line(builder: Builder, capsys: pytest.Captu
 
 def test_a_bad_source_option_exits_2(builder: Builder, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["build", "--source", "linux"]) == 2
-    assert "it must be NAME=DIR" in capsys.readouterr().err
+    assert "it must be NAME=PATH" in capsys.readouterr().err
     assert builder.calls == []
 
 

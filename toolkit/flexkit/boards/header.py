@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 from flexkit.boards.checks import mailbox_bytes
 from flexkit.boards.load import load_file
-from flexkit.boards.schema import Board
+from flexkit.boards.schema import Board, Feature
 from flexkit.errors import BadInput, FlexError
 
 _TOP = """\
@@ -54,6 +55,7 @@ def render(board: Board) -> str:
     ]
     if board.smmu is not None:
         plain.append(("SMMU_STREAM_BITS", board.smmu.stream_bits))
+    plain += [(f"HAS_{feature.upper()}", int(feature in board.cpu.features)) for feature in get_args(Feature)]
     lines += ["", *(f"#define FLEX_BOARD_{name} {value}" for name, value in plain), ""]
     reachable = [(each.base, each.size) for each in memory.devices]
     reachable += [(each.base, each.size) for each in memory.banks]

@@ -31,6 +31,9 @@ def load(name: str) -> Board:
 def load_file(path: Path) -> Board:
     """A board type from a file, checked."""
     document = toml.read(path)
+    extends = document.data.get("extends")
+    if isinstance(extends, str):
+        document = toml.merged(document, toml.read(path.parent / extends))
     schema = document.data.get("schema")
     if schema != SCHEMA:
         raise document.error(("schema",), f"schema is {schema!r}; this flexkit reads schema {SCHEMA}")

@@ -17,6 +17,7 @@ Support = Literal["silicon", "emulated", "built only"]
 Backend = Literal["stage2", "gpt", "none"]
 Gate = Literal["smmu", "firewall", "none"]
 Reach = Literal["nw", "hidden", "shared", "secure"]
+Feature = Literal["fp", "asimd", "atomics", "dotprod", "i8mm"]
 Place = Literal["spi", "emmc", "sd", "usb", "network", "flash"]
 
 
@@ -26,7 +27,7 @@ class Cpu:
 
     cores: int = entry("cores that Linux and the secure threads run on")
     model: str = entry("cores by name; of an emulated board QEMU's -cpu")
-    features: tuple[str, ...] = entry("what the build may use; the monitor asserts it at boot")
+    features: tuple[Feature, ...] = entry("what the build may use; the monitor asserts it at boot")
     counter_hz: int = entry("CNTFRQ_EL0")
 
 
@@ -223,6 +224,9 @@ class Board:
     boot: Boot = entry("boot order and stages")
     timeouts: Timeouts = entry("limits of single actions")
     build: Build = entry("how its images are made")
+    extends: str = entry(
+        "a file beside it with what boards of one SoC share; a key stands in one of the two", default=""
+    )
     monitor: Monitor | None = entry("sizes of the monitor; absent exactly when backend is none", default=None)
     payload: Payload | None = entry("sizes of the payload; absent exactly when backend is none", default=None)
     smmu: Smmu | None = entry("the SMMU that the monitor programs", default=None)

@@ -61,16 +61,14 @@ class Document:
 
     path: Path
     data: Mapping[str, Any]
-    lines: Mapping[KeyPath, int]
-
-    def line(self, where: KeyPath) -> int:
-        """The line of a key, or of the nearest table around it."""
-        while where and where not in self.lines:
-            where = where[:-1]
-        return self.lines.get(where, 1)
+    lines: Mapping[KeyPath, tuple[Path, int]]
 
     def error(self, where: KeyPath, message: str) -> BadInput:
-        return BadInput(f"{self.path}:{self.line(where)}: {message}")
+        """An error at a key, or at the nearest table around it."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        path, line = self.lines.get(where, (self.path, 1))
+        return BadInput(f"{path}:{line}: {message}")
 
 
 def read(path: Path) -> Document:
@@ -88,7 +86,24 @@ def read(path: Path) -> Document:
         last = text.count("\n") + 1
         line, what = (int(found.group(2)), found.group(1)) if found else (last, str(error))
         raise BadInput(f"{path}:{line}: is not valid TOML: {what}") from None
-    return Document(path, data, dict(_lines(text)))
+    return Document(path, data, {where: (path, line) for where, line in _lines(text)})
+
+
+def merged(document: Document, below: Document) -> Document:
+    """A document with what another says added to it. Nothing may be said by both but the tables that hold it."""
+
+    def join(upper: Mapping[str, Any], lower: Mapping[str, Any], where: KeyPath) -> dict[str, Any]:
+        result = dict(lower)
+        for key, value in upper.items():
+            if key not in lower:
+                result[key] = value
+            elif isinstance(value, Mapping) and isinstance(lower[key], Mapping):
+                result[key] = join(value, lower[key], (*where, key))
+            else:
+                raise document.error((*where, key), f"{_show((*where, key))} is set in {below.path.name} already")
+        return result
+
+    return Document(document.path, join(document.data, below.data, ()), {**below.lines, **document.lines})
 
 
 def decode(document: Document, into: type[T], value: Any | None = None, where: KeyPath = ()) -> T:

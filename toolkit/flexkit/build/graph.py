@@ -267,6 +267,15 @@ class Graph:
 
         return Node("images", inputs, build)
 
+    def _check_overrides(self) -> None:
+        """What the user gave is something that this board is made of."""
+        known = [*sources.UPSTREAMS, *(blob.name for blob in self.board.build.blobs)]
+        for name in self.overrides:
+            if name not in known:
+                raise BadInput(
+                    f"--source {name}: {self.board.name} is made without it", mend=f"known: {', '.join(known)}"
+                )
+
     def _blobs(self) -> dict[str, Path]:
         """What the user gave of that which only the vendor has (``--source NAME=PATH``)."""
         names = [blob.name for blob in self.board.build.blobs]
@@ -293,6 +302,7 @@ class Graph:
 
     def manifest(self, parts: Sequence[str] = ()) -> Manifest:
         """Make parts (all of them if none is named, and then the images) and say what there is."""
+        self._check_overrides()
         known = self.parts
         for name in parts:
             if name not in known:

@@ -47,8 +47,14 @@ def make(at: Path, has: Ingredients) -> None:
     files = _LAYOUTS[has.board.build.layout](at, has)
     files["rootfs"] = has.part("rootfs", "rootfs.ext4")
     files |= _tables(at, has.board)
+    files |= {name: path for name, path in has.blobs.items() if name in _tools(has.board)}
     listing = {name: [str(path), file_hash(path), path.stat().st_size] for name, path in sorted(files.items())}
     (at / "images.json").write_text(json.dumps(listing))
+
+
+def _tools(board: Board) -> set[str]:
+    """Blobs that are part of no image: what a flash driver sends to the board first."""
+    return {blob.name for blob in board.build.blobs if not blob.images}
 
 
 def missing(board: Board, blobs: Mapping[str, Path], monitor: bool) -> dict[str, str]:
@@ -56,7 +62,7 @@ def missing(board: Board, blobs: Mapping[str, Path], monitor: bool) -> dict[str,
     reasons: dict[str, list[str]] = {}
     for blob in board.build.blobs:
         if blob.name not in blobs:
-            for image in blob.images:
+            for image in blob.images or (blob.name,):
                 reasons.setdefault(image, []).append(f"{blob.name}: {blob.source} (--source {blob.name}=PATH)")
     if monitor and board.build.monitor_missing:
         image = _FIRMWARE[board.build.layout]

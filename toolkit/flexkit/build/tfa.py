@@ -40,7 +40,8 @@ def build(
     tools.make(tree, [*words, *recipe.images, "fiptool"], deadline, log=log)
     made = out / recipe.platform / "release"
     for name in recipe.images:
-        shutil.copyfile(made / f"{name}.bin", folder / f"{name}.bin")
+        if (made / f"{name}.bin").is_file():  # rk3588 makes no flat image: its BL31 lies in pieces
+            shutil.copyfile(made / f"{name}.bin", folder / f"{name}.bin")
     shutil.copyfile(made / "bl31/bl31.elf", folder / "bl31.elf")
     shutil.copy2(tree / "tools/fiptool/fiptool", folder / "fiptool")
     shutil.rmtree(tree)

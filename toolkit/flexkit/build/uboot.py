@@ -17,7 +17,7 @@ from flexkit.proc import run
 # What is made from source. Not "all": that would call binman, which wants the vendor's pieces.
 _TARGETS = ("u-boot-nodtb.bin", "u-boot.dtb", "spl/u-boot-spl.bin", "tools")
 # Debian's own, with Debian's libfdt: U-Boot would otherwise build a Python module of its own, with swig.
-_HOST_TOOLS = ("DTC=dtc", "PYTHON3=/usr/bin/python3")
+_HOST_TOOLS = ("DTC=/usr/bin/dtc", "PYTHON3=/usr/bin/python3")
 _MKIMAGE = "tools/mkimage"
 _NO_CAPSULES = "# CONFIG_TOOLS_MKEFICAPSULE is not set"
 # External data of a FIT begins on a sector, so that SPL reads whole ones.

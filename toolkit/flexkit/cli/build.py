@@ -7,21 +7,10 @@ from pathlib import Path
 import click
 
 from flexkit import boards, build
-from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
+from flexkit.cli.common import board_option, bus, json_option, print_json, source_option, timeout_option
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput
 
 _FLAVOURS: dict[str, tuple[build.Flavour, ...]] = {"flex": ("flex",), "stock": ("stock",), "all": ("flex", "stock")}
-
-
-def _overrides(words: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for word in words:
-        name, equals, folder = word.partition("=")
-        if not equals or not folder:
-            raise BadInput(f"--source {word}: it must be NAME=DIR")
-        found[name] = Path(folder).resolve()
-    return found
 
 
 @click.command(name="build")
@@ -35,7 +24,7 @@ def _overrides(words: tuple[str, ...]) -> dict[str, Path]:
     help="stock: without our patches.",
 )
 @click.option("--debug-profile", is_flag=True, help="Build the debug profile; its benchmarks are marked invalid.")
-@click.option("--source", "sources", multiple=True, metavar="NAME=DIR", help="A source tree of your own: tf-a, linux.")
+@source_option
 @click.option("--modules-dir", is_flag=True, help="Print the kernel tree against which out-of-tree modules build.")
 @json_option
 @timeout_option(3600)
@@ -45,7 +34,7 @@ def build_(
     lab: Path | None,
     flavour: str,
     debug_profile: bool,
-    sources: tuple[str, ...],
+    sources: dict[str, Path],
     modules_dir: bool,
     as_json: bool,
     deadline: Deadline,
@@ -67,7 +56,7 @@ def build_(
             flavour=each,
             profile=wanted,
             parts=parts,
-            overrides=_overrides(sources),
+            overrides=sources,
         )
         for each in _FLAVOURS[flavour]
     ]
@@ -87,6 +76,8 @@ def _show(manifest: build.Manifest) -> None:
         click.echo(f"  {name:10} {key}  {manifest.outputs[name]}", err=True)
     for name, source in manifest.sources.items():
         click.echo(f"  {name:10} {source['version']} ({source['label']})", err=True)
+    for name, reason in manifest.missing.items():
+        click.echo(f"MISSING {name}: {reason}", err=True)
     if manifest.path:
         click.echo(manifest.path)
 

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TextIO, TypeVar
 import click
 
 from flexkit.deadline import Deadline
+from flexkit.errors import BadInput
 from flexkit.events import Bus, Event, Phase
 
 P = ParamSpec("P")
@@ -122,3 +123,32 @@ def json_option(command: Callable[..., R]) -> Callable[..., R]:
 def print_json(value: object) -> None:
     """The one compact line of ``--json``."""
     click.echo(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+
+
+def source_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Add ``--source NAME=PATH``; the command gets them as ``sources: dict[str, Path]``."""
+
+    @click.option(
+        "--source",
+        "given",
+        multiple=True,
+        metavar="NAME=PATH",
+        help="A source tree of your own (tf-a, linux, u-boot), or a vendor's piece that a board lacks.",
+    )
+    @functools.wraps(command)
+    def run(*arguments: Any, given: tuple[str, ...], **options: Any) -> R:
+        return command(*arguments, sources=_sources(given), **options)
+
+    return run
+
+
+def _sources(words: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not equals or not path:
+            raise BadInput(f"--source {word}: it must be NAME=PATH")
+        found[name] = Path(path).resolve()
+        if not found[name].exists():
+            raise BadInput(f"--source {word}: there is no {found[name]}")
+    return found

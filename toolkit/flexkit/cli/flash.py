@@ -12,7 +12,7 @@ from flexkit import boards, build
 from flexkit.boards import Instance
 from flexkit.boards.medium import Tool
 from flexkit.build import Flavour, Manifest
-from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
+from flexkit.cli.common import board_option, bus, json_option, print_json, source_option, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
 from flexkit.flash import Deployment, Plan, deploy, make_plan, set_golden
@@ -46,6 +46,7 @@ def flavour_option(command: Any) -> Any:
     metavar="FOLDER",
     help="Onto files in FOLDER: what a card would hold. Touches no device.",
 )
+@source_option
 @click.option("--debug-profile", is_flag=True, help="The debug build, whose figures count in no comparison.")
 @json_option
 @timeout_option(1800)
@@ -60,6 +61,7 @@ def flash(
     provision: bool,
     via: str | None,
     rehearse: Path | None,
+    sources: dict[str, Path],
     debug_profile: bool,
     as_json: bool,
     deadline: Deadline,
@@ -71,7 +73,9 @@ def flash(
         raise BadInput("--provision is everything: it takes no --region")
     instance = _resolve(board, lab, any_type=only_plan or rehearse is not None)
     profile: build.Profile = "debug" if debug_profile else "release"
-    manifest = build.run(instance.type, bus=bus(), deadline=deadline, flavour=flavour, profile=profile)
+    manifest = build.run(
+        instance.type, bus=bus(), deadline=deadline, flavour=flavour, profile=profile, overrides=sources
+    )
     plan = plan_of(instance, manifest, _everything(instance) if provision or rehearse else regions)
     ways = Ways(via, rehearse, {name: image.path for name, image in manifest.images.items()}, bus())
     if only_plan:

@@ -35,6 +35,9 @@ def test_a_board_is_booted_checked_used_and_ended(site: Site) -> None:
     with open_board(site.instance, soon(), Bus()) as session:
         assert session.identity.agent == AGENT_ID
         assert session.client.check("echo hello", soon()) == "hello\n"
+        counter = session.counter
+        assert counter.hertz() > 0
+        assert counter.ticks(soon()) < counter.ticks(soon())
         assert session.console.reached == "agent"
         assert session.boot_seconds > 0
         assert len(emulators()) == 1

@@ -17,6 +17,7 @@ from flexkit.drivers.bind import Drivers
 from flexkit.drivers.console import Console, ConsoleTransport
 from flexkit.drivers.diagnosis import advise
 from flexkit.drivers.logs import new_log
+from flexkit.drivers.protocols import Counter
 from flexkit.drivers.qemu import QemuPower
 from flexkit.drivers.ssh import Ssh, lab_key
 from flexkit.errors import BadInput, BoardLost, FlashError, TimedOut
@@ -55,6 +56,20 @@ def mismatches(deployment: Deployment, identity: Identity) -> list[str]:
         elif part in reported and reported[part] != expected:
             wrong.append(f"{part}: {expected} was flashed, the board reports {reported[part] or 'none'}")
     return wrong
+
+
+class AgentCounter(Counter):
+    """The board's counter, as its agent reads it."""
+
+    def __init__(self, client: Client, hertz: int) -> None:
+        self._client = client
+        self._hertz = hertz
+
+    def ticks(self, deadline: Deadline) -> int:
+        return self._client.ping(deadline)
+
+    def hertz(self) -> int:
+        return self._hertz
 
 
 class Session:
@@ -99,6 +114,11 @@ class Session:
         if not isinstance(self.drivers.power, QemuPower):
             raise BadInput(f"{self.instance.name} is not emulated by this tool")
         return self.drivers.power
+
+    @property
+    def counter(self) -> Counter:
+        """The board's own counter, which times everything that happens on it."""
+        return AgentCounter(self.client, self.identity.counter_hz)
 
     def connect(self, deadline: Deadline) -> None:
         """Power on if needed, wait for the agent, check who it is, open the way that was asked for.

@@ -44,6 +44,8 @@ oracle: oracle-setup
 nightly: oracle-setup
 	@mkdir -p $(REPORT)
 	FLEXKIT_CYCLES=1000 $(PYTEST) tests/unit tests/firmware tests/system tests/oracle
+	$(FLEXKIT) bench -b $(BOARD) --suite switch --clock virtual
+	$(FLEXKIT) bench -b $(BOARD) --suite ttft --clock virtual
 
 clean:
 	rm -rf build dist reports/latest reports/tests .pytest_cache .mypy_cache .ruff_cache

@@ -26,6 +26,12 @@ from flexkit.deadline import Deadline
 from flexkit.errors import FlexError
 
 HZ = 62_500_000
+LATENESS = "".join(
+    f"cpu{core}_{who}_{name}: {value + core}\n"
+    for core in (0, 1)
+    for who in ("all", "secure")
+    for name, value in (("samples", 100), ("p50", 20_000), ("p999", 180_000), ("max", 240_000))
+)
 PAGE = 4096
 
 
@@ -187,6 +193,8 @@ class FakeBoard:
         base = size_bytes / PAGE * 2.4e-6 * self._noise()
         if not self.held:
             return FaultResult(size_bytes, self._spend(base), 0)
+        if not self.resident:
+            return FaultResult(size_bytes, self._spend(1.4 * base), 0)
         model = next(iter(self.resident))
         pages = int(until_recalled * self.recalled_share)
         self.resident[model] -= pages * PAGE
@@ -213,7 +221,8 @@ class FakeBoard:
         self.log.append(f"execute {argv[0]}")
         if self.refuse_program:
             return ExecResult(127, "", f"{argv[0]}: not found", 100)
-        return ExecResult(0, "", "", self._spend(2.0 * self._noise()))
+        said = LATENESS if "latency" in argv[-1] else ""
+        return ExecResult(0, said, "", self._spend(2.0 * self._noise()))
 
     def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
         job = len(self.jobs) + 1

@@ -127,7 +127,7 @@ static int flex_measure_take(struct flex_ioc_measure *ask, struct page **page, u
 		*taken += done;
 		if (done < got)
 			return flex_errno(error) ?: -EIO;
-		if (got < want)
+		if (!got)	/* as a loader: fewer than wanted will do, none will not */
 			return -ENOMEM;
 		if (fatal_signal_pending(current))
 			return -EINTR;

@@ -16,7 +16,7 @@ from flexkit.link.batch import DONE, Batch
 from flexkit.link.client import AgentError, Client, InferRequest
 from flexkit.link.protocol import MeasureKind
 
-LIMIT = Deadline(60, "test")
+LIMIT = Deadline(3600, "test")
 DEMO = paths.project() / "models/demo.gguf"
 
 

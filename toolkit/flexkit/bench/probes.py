@@ -35,6 +35,8 @@ class Probe:
     batch: int = 1
     size_bytes: int | None = None
     pressure: Pressure | None = None
+    room_bytes: int = 0
+    """Under pressure ``anon``: what is left free beside ``size_bytes``."""
 
     def value(self, figure: Figure, spent: Spent, counter_hz: int) -> float:
         """The figure, in its unit."""
@@ -73,9 +75,15 @@ SWITCH: tuple[Probe, ...] = (
 """World switch, donation and recall by batch, a strawman's region; beside them a null call and a cleared page."""
 
 
+_RESERVES = 64 * MIB
+"""Linux keeps that to itself."""
+_CMA = 256 * MIB
+"""Free memory in the CMA area of a board may be no use to a donation, which takes only what need not move."""
+
+
 def _flexmem(size: int, pressure: Pressure) -> Probe:
     figure = Figure("alloc.latency", "ms", "whole", "all", "flexmem", "flexserve")
-    return Probe("pages", size // PAGE, (figure,), 512, size, pressure)
+    return Probe("pages", size // PAGE, (figure,), 512, size, pressure, _RESERVES + _CMA)
 
 
 def _cma(size: int, pressure: Pressure) -> Probe:
@@ -83,7 +91,7 @@ def _cma(size: int, pressure: Pressure) -> Probe:
         Figure("alloc.latency", "ms", "whole", "all", "cma", "strawman"),
         Figure("alloc.latency", "ms", "secure", "all", "static", "strawman"),
     )
-    return Probe("region", size // PAGE, figures, size_bytes=size, pressure=pressure)
+    return Probe("region", size // PAGE, figures, size_bytes=size, pressure=pressure, room_bytes=_RESERVES)
 
 
 def _alloc() -> tuple[Probe, ...]:

@@ -13,8 +13,8 @@ from flexkit.bench.suites import Variant
 from flexkit.bench.tasks import DROP_PAGE_CACHE, Job, ended_well
 from flexkit.report.schema import Key
 
-ROOM = 64 * MIB
-"""Free memory beside what a probe asks for, where the rest is taken: Linux's own reserves are in it."""
+_FRAGMENTS_LEAVE = 64 * MIB
+"""Free memory that is not taken before every second page of the rest becomes free."""
 _FILL_PAGE_CACHE = ("sh", "-c", "cat $(awk '$2 == \"/data\" { print $1 }' /proc/mounts) > /dev/null")
 """Reads the data partition, which is nearly as large as memory."""
 _IDLE = Variant("normal-idle")
@@ -80,9 +80,9 @@ def _pressure(session: Session, spec: Probe) -> Iterator[None]:
         ended_well(board.execute(_FILL_PAGE_CACHE, session.within(session.limits.program, "fill the page cache")))
     taken = spec.pressure in ("anon", "fragmented")
     if spec.pressure == "anon":
-        board.hold((spec.size_bytes or 0) + ROOM, session.within(session.limits.program, "fill memory up"))
+        board.hold((spec.size_bytes or 0) + spec.room_bytes, session.within(session.limits.program, "fill memory up"))
     elif spec.pressure == "fragmented":
-        board.fragment(ROOM, session.within(session.limits.program, "fragment memory"))
+        board.fragment(_FRAGMENTS_LEAVE, session.within(session.limits.program, "fragment memory"))
     try:
         yield
     finally:

@@ -36,10 +36,13 @@ _IDLE = Side("normal-idle", page_cache="dropped")
 _COLD = Side("flexserve", "cold", "dropped")
 _WARM = Side("flexserve", "warm", "dropped")
 _TIMES = ("ttft", "tpot", "e2e")
+_OTHER = ("ttft.other",)
 
 COMPARISONS: tuple[Comparison, ...] = (
     Comparison(_TIMES, _STRAWMAN, _WARM),
     Comparison(_TIMES, _STRAWMAN, _COLD),
+    Comparison(_OTHER, _STRAWMAN, _WARM),
+    Comparison(_OTHER, _STRAWMAN, _COLD),
     Comparison(_TIMES, _WARM, _NORMAL_WARM),
     Comparison(_TIMES, _COLD, _NORMAL_COLD),
     Comparison(_TIMES, _NORMAL_COLD, _IDLE),
@@ -52,7 +55,43 @@ COMPARISONS: tuple[Comparison, ...] = (
 def ratios(rows: Sequence[Row]) -> tuple[Ratio, ...]:
     """Every comparison that two valid rows allow."""
     by_key = {row.key: row for row in rows if row.result.valid}
-    return tuple(ratio for comparison in COMPARISONS for ratio in _of(comparison, by_key))
+    modes = [ratio for comparison in COMPARISONS for ratio in _of(comparison, by_key)]
+    return (*modes, *_steps(by_key))
+
+
+def _gives_page_cache_for(key: Key, demand: Key) -> bool:
+    """The same demand, met by page cache."""
+    same = (key.suite, key.size_bytes, key.clock) == (demand.suite, demand.size_bytes, demand.clock)
+    return same and (key.metric, demand.metric, demand.pressure) == ("reclaim.pagecache", "reclaim.latency", "anon")
+
+
+_STEPS = (
+    ("switch.world", "switch.smc"),
+    ("switch.donate", "switch.smc"),
+    ("switch.donate", "switch.clear"),
+    ("switch.recall", "switch.smc"),
+    ("switch.recall", "switch.clear"),
+)
+"""A step over a null call, and over a cleared page: what they mean where time itself means little."""
+
+
+def _steps(rows: dict[Key, Row]) -> Iterator[Ratio]:
+    for above, below in _STEPS:
+        beneath = next((row for key, row in rows.items() if key.metric == below), None)
+        for key, row in rows.items():
+            ratio = _ratio(True, row, beneath) if beneath and key.metric == above else None
+            if ratio:
+                yield ratio
+    for key, row in rows.items():
+        cache = [other for name, other in rows.items() if _gives_page_cache_for(name, key)]
+        ratio = _ratio(True, row, cache[0]) if cache else None
+        if ratio:
+            yield ratio
+    for key, row in rows.items():
+        other = rows.get(replace(key, subject="flexmem", mode="flexserve"))
+        ratio = _ratio(True, row, other) if other and key.metric == "alloc.latency" and key.subject == "cma" else None
+        if ratio:
+            yield ratio
 
 
 def _of(comparison: Comparison, rows: dict[Key, Row]) -> Iterator[Ratio]:

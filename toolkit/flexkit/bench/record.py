@@ -27,11 +27,14 @@ class Metric:
 
 TTFT = Metric("ttft", "ms")
 TPOT = Metric("tpot", "ms")
+TTFT_OTHER = Metric("ttft.other", "ms")
+"""All of it but the compute: what a design adds."""
 E2E = Metric("e2e", "ms")
 GENERATION = (TTFT, TPOT, E2E)
 RECLAIM_LATENCY = Metric("reclaim.latency", "ms")
 RECLAIM_THROUGHPUT = Metric("reclaim.throughput", "MB/s", "higher")
 RECLAIM_BASELINE = Metric("reclaim.baseline", "ms")
+RECLAIM_PAGE_CACHE = Metric("reclaim.pagecache", "ms")
 SLOWDOWN = Metric("slowdown", "ratio")
 SLOWDOWN_ALONE = Metric("slowdown.alone", "ms")
 ACHIEVED_RATE = Metric("achieved_rate", "1/s", "higher")
@@ -149,6 +152,8 @@ def put_generation(recorder: Recorder, cell: Key, round_: int, result: RunResult
     gaps = len(result.tokens) - 1
     if gaps > 0:
         recorder.put(cell, TPOT, round_, (result.token_ticks[-1] - result.token_ticks[0]) * ms / gaps)
+    if "prefill" in result.exposed:
+        recorder.put(cell, TTFT_OTHER, round_, (ttft - result.exposed["prefill"]) * ms)
     for part in PARTS:
         if part in result.exposed:
             recorder.put(cell, Metric(f"ttft.{part}", "ms"), round_, result.exposed[part] * ms)

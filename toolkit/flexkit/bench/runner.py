@@ -10,10 +10,11 @@ from pathlib import Path
 
 from flexkit.bench import probing, tasks
 from flexkit.bench.board import BoardFacts, Flavour, Stats
+from flexkit.bench.lateness import lateness
 from flexkit.bench.oracle import Oracle
 from flexkit.bench.record import one_line
 from flexkit.bench.session import ModelFile, Question, Session
-from flexkit.bench.suites import FLAVOUR_OF, ModelSpec, Suite, Variant
+from flexkit.bench.suites import FLAVOUR_OF, Lateness, ModelSpec, Reclaim, Slowdown, Suite, Variant
 from flexkit.bench.tasks import Job
 from flexkit.errors import BoardLost, FlexError, TimedOut
 from flexkit.report.schema import Attempt, Row
@@ -97,9 +98,10 @@ class Runner:
             for model in generation.models:
                 for prompt in generation.prompts:
                     yield model, prompt, generation.n_predict, generation.context
-        for part in (self.suite.reclaim, *self.suite.slowdown):
-            if part:
-                yield part.model, part.prompt, part.n_predict, part.context
+        parts: list[Reclaim | Slowdown | Lateness] = [*self.suite.reclaim, *self.suite.slowdown]
+        parts += [self.suite.lateness] if self.suite.lateness else []
+        for part in parts:
+            yield part.model, part.prompt, part.n_predict, part.context
 
     # One flavour
 
@@ -163,12 +165,12 @@ class Runner:
                 yield from group
             if flavour == "flex":
                 probes = [probing.probe(self.session, self.suite.name, spec, round_) for spec in self.suite.probes]
+                probes += self._lateness(round_)
                 order.shuffle(probes)
                 yield from probes
-        if flavour == "flex" and self.suite.reclaim:
-            spec = self.suite.reclaim
-            question = self._questions[spec.model, spec.prompt, spec.n_predict]
-            for round_ in range(self.suite.rounds):
+        for round_ in range(self.suite.rounds if flavour == "flex" else 0):
+            for spec in self.suite.reclaim:
+                question = self._questions[spec.model, spec.prompt, spec.n_predict]
                 yield tasks.reclaim(self.session, self.suite.name, spec, question, round_)
 
     def _warm_ups(self, flavour: Flavour) -> Iterator[Job]:
@@ -196,6 +198,14 @@ class Runner:
 
     def _answer(self, question: Question, variant: Variant, round_: int) -> Job:
         return tasks.generation(self.session, self.suite.name, question, variant, round_)
+
+    def _lateness(self, round_: int) -> list[Job]:
+        spec = self.suite.lateness
+        if not spec:
+            return []
+        question = self._questions[spec.model, spec.prompt, spec.n_predict]
+        name = self.suite.name
+        return [lateness(self.session, name, spec, question, variant, round_) for variant in spec.variants]
 
     def _beside(self, flavour: Flavour, round_: int, alone: tasks.Alone) -> Iterator[list[Job]]:
         name = self.suite.name

@@ -11,6 +11,7 @@ from typing import Any
 
 from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, RunRequest, RunResult, Spent, StepKind
 from flexkit.bench.oracle import Expected
+from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Recorder, cell
 from flexkit.bench.suites import ModelSpec, Variant
 from flexkit.deadline import Deadline
@@ -154,14 +155,16 @@ class Session:
             self.remote(question.model)
         if variant.mode == "stock":
             return
-        warm = question.model.path if question and variant.cache == "warm" else None
+        warm = question.model.path if question and variant.cache not in (None, "cold") else None
         for path in [path for path in self._resident if path != warm]:
             self.board.forget(self._remote[path], self.within(self.limits.command, "drop cached weights"))
             del self._resident[path]
         if warm is None:
             self._protect(variant.mode == "normal")
         elif warm not in self._resident and question:
-            self.warm_up(question, variant)
+            self.warm_up(question, replace(variant, cache="warm"))
+        if question and isinstance(variant.cache, float):
+            self._leave(question.model, variant.cache)
 
     def steps(self, kind: StepKind, count: int, batch: int) -> Spent:
         """Steps that the driver makes and times; protection goes on for them and lingers."""
@@ -190,6 +193,13 @@ class Session:
         elif variant.mode == "strawman":
             self._protected = None
         return self.board.run(request, self.within(self.limits.run, f"{variant.mode} run of {question.model.label}"))
+
+    def _leave(self, model: ModelFile, share: float) -> None:
+        """Take back so much of a resident model that only this share of it is left."""
+        pages = round((1 - share) * model.path.stat().st_size / PAGE)
+        taken = self.board.recall(pages, self.within(self.limits.command, "recall weights"))
+        if taken.pages != pages:
+            raise FlexError(f"{taken.pages} pages of {model.label} came back, not {pages}")
 
     def _protect(self, on: bool) -> None:
         if self._protected is not on:

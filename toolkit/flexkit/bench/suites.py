@@ -39,11 +39,14 @@ SYNTH_100M = ModelSpec("synth-100M", "100M")
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of running a prompt: mode, weight cache (flexserve only) and Linux's page cache."""
+    """One way of running a prompt: mode, weight cache (flexserve only) and Linux's page cache. ``cache`` as a number:
+    the share of the weights that is left when the others have just been recalled."""
 
     mode: Mode
-    cache: Literal["cold", "warm"] | None = None
+    cache: Literal["cold", "warm"] | float | None = None
     page_cache: PageCache = "dropped"
+    pressure: Literal["anon"] | None = None
+    """``anon``: processes hold all memory but what the model and Linux itself need."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Reclaim:
     """Free memory that is left before the taking starts, so that it must recall."""
     n_predict: int
     context: int
+    page_cache: bool = True
+    """Also how long page cache takes to give as much up."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +92,27 @@ class Slowdown:
 
 
 @dataclass(frozen=True)
+class Lateness:
+    """How late interrupts come beside an answer; a timer fires every ``period_us`` on each core."""
+
+    model: ModelSpec
+    prompt: int
+    variants: tuple[Variant, ...]
+    n_predict: int
+    context: int
+    period_us: int = 500
+
+
+@dataclass(frozen=True)
 class Suite:
     name: str
     title: str
     rounds: int
     generation: Generation | None = None
-    reclaim: Reclaim | None = None
+    reclaim: tuple[Reclaim, ...] = ()
     slowdown: tuple[Slowdown, ...] = ()
     probes: tuple[Probe, ...] = ()
+    lateness: Lateness | None = None
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -106,7 +124,8 @@ class Suite:
     def models(self) -> tuple[ModelSpec, ...]:
         """Every model that it needs, once."""
         needed: list[ModelSpec] = list(self.generation.models) if self.generation else []
-        needed += [part.model for part in (self.reclaim, *self.slowdown) if part is not None]
+        needed += [part.model for part in self.reclaim] + [part.model for part in self.slowdown]
+        needed += [self.lateness.model] if self.lateness else []
         return tuple(dict.fromkeys(needed))
 
     def _variants(self) -> Iterable[Variant]:
@@ -115,6 +134,8 @@ class Suite:
                 yield from group
         for slowdown in self.slowdown:
             yield from slowdown.variants
+        if self.lateness:
+            yield from self.lateness.variants
         if self.reclaim:
             yield Variant("flexserve", "warm")
         for probe in self.probes:
@@ -133,9 +154,15 @@ class Suite:
             generation = replace(generation, groups=groups) if groups else None
         slowdown = tuple(replace(each, variants=_of(each.variants, modes)) for each in self.slowdown)
         slowdown = tuple(each for each in slowdown if each.variants)
-        reclaim = self.reclaim if "flexserve" in modes else None
+        reclaim = self.reclaim if "flexserve" in modes else ()
         probes = tuple(probe for probe in self.probes if any(figure.mode in modes for figure in probe.figures))
-        return replace(self, generation=generation, slowdown=slowdown, reclaim=reclaim, probes=probes)
+        lateness = self.lateness
+        if lateness:
+            variants = _of(lateness.variants, modes)
+            lateness = replace(lateness, variants=variants) if variants else None
+        return replace(
+            self, generation=generation, slowdown=slowdown, reclaim=reclaim, probes=probes, lateness=lateness
+        )
 
 
 def _of(variants: Iterable[Variant], modes: Sequence[str]) -> tuple[Variant, ...]:
@@ -151,16 +178,31 @@ _GROUPS: tuple[tuple[Variant, ...], ...] = (
     (Variant("flexserve", "cold"), Variant("flexserve", "warm")),
 )
 _GENERATION = Generation(models=(DEMO, SYNTH_25M), prompts=(16, 128), groups=_GROUPS, n_predict=8, context=256)
-_RECLAIM = Reclaim(model=SYNTH_100M, prompt=16, size_bytes=64 * MIB, leave_bytes=36 * MIB, n_predict=8, context=256)
+_SHARES = tuple((Variant("flexserve", share),) for share in (0.75, 0.5, 0.25))
+_PRESSED = (
+    (Variant("normal", page_cache="kept", pressure="anon"),),
+    (Variant("strawman", pressure="anon"),),
+    (Variant("flexserve", "warm", pressure="anon"),),
+)
+_ALL = replace(_GENERATION, groups=(*_GROUPS, *_SHARES, *_PRESSED))
 
 
-def _slowdown(subject: str, *argv: str) -> Slowdown:
+def _reclaim(model: ModelSpec, size_bytes: int) -> Reclaim:
+    return Reclaim(model=model, prompt=16, size_bytes=size_bytes, leave_bytes=36 * MIB, n_predict=8, context=256)
+
+
+_RECLAIM = _reclaim(SYNTH_100M, 64 * MIB)
+_RECLAIMS = (_reclaim(SYNTH_100M, 32 * MIB), _RECLAIM, _reclaim(SYNTH_100M, 88 * MIB))
+"""To most of what the model holds."""
+
+
+def _slowdown(subject: str, *argv: str, period_seconds: float = 1.0) -> Slowdown:
     return Slowdown(
         subject=subject,
         argv=argv,
         model=SYNTH_25M,
         prompt=16,
-        period_seconds=2.0,
+        period_seconds=period_seconds,
         variants=(
             Variant("stock", page_cache="kept"),
             Variant("normal-idle", page_cache="kept"),
@@ -173,19 +215,52 @@ def _slowdown(subject: str, *argv: str) -> Slowdown:
     )
 
 
-_SYSBENCH_CPU = _slowdown(
-    "sysbench cpu", "sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--events=4000", "--time=0", "run"
+def _shell(subject: str, script: str) -> Slowdown:
+    return _slowdown(subject, "sh", "-c", script)
+
+
+_CPU = ("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--time=0", "run")
+_MEMORY = ("sysbench", "memory", "--threads=1", "--memory-block-size=64K", "--memory-total-size=12G", "--time=0", "run")
+_SQL = (
+    "create table t(a integer primary key, b text); "
+    "insert into t with recursive c(x) as (select 1 union all select x + 1 from c where x < 80000) "
+    "select x, hex(x * 7919) from c; create index i on t(b); select count(*), sum(length(b)) from t where b > 5;"
 )
-_PROGRAMS = (_SYSBENCH_CPU,)
+_QUICK = _slowdown("sysbench cpu", *_CPU, "--events=4000", period_seconds=2.0)
+_PROGRAMS = (
+    _slowdown("sysbench cpu", *_CPU, "--events=12000"),
+    _slowdown("sysbench memory", *_MEMORY),
+    _shell("page faults (dd)", "for i in $(seq 24); do dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; done"),
+    _shell("gzip", "for i in 1 2 3 4; do gzip -c /usr/bin/busybox > /dev/null; done"),
+    _shell("storage (dd)", "dd if=/dev/zero of=/data/fill bs=64K count=1536 conv=fsync && rm /data/fill"),
+    _shell("sqlite3", f"rm -f /tmp/bench.db; sqlite3 /tmp/bench.db '{_SQL}'"),
+    _shell("program launch", "for i in $(seq 80); do sqlite3 -version; done"),
+)
+"""CPU, memory, page faults, compression, storage, a database, starting programs: a few seconds each under emulation."""
+
+_LATENESS = Lateness(
+    model=SYNTH_25M,
+    prompt=64,
+    variants=(Variant("normal", page_cache="kept"), Variant("flexserve", "warm", "kept")),
+    n_predict=8,
+    context=256,
+)
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        Suite("quick", "everything once, in a few rounds", 2, _GENERATION, _RECLAIM, (_SYSBENCH_CPU,)),
-        Suite("ttft", "time to first token and per output token", 7, _GENERATION),
-        Suite("reclaim", "memory taken back from a resident model", 7, reclaim=_RECLAIM),
+        Suite(
+            "quick",
+            "everything once, in a few rounds",
+            2,
+            _GENERATION,
+            (replace(_RECLAIM, page_cache=False),),
+            (_QUICK,),
+        ),
+        Suite("ttft", "time to first token and per output token", 5, _ALL),
+        Suite("reclaim", "memory taken back from a resident model", 5, reclaim=_RECLAIMS),
         Suite("slowdown", "packaged programs beside inference", 5, slowdown=_PROGRAMS),
-        Suite("switch", "world switch, donation, recall", 7, probes=SWITCH),
+        Suite("switch", "world switch, donation, recall; interrupts", 7, probes=SWITCH, lateness=_LATENESS),
         Suite("alloc", "latency of secure memory, by size and pressure", 3, probes=ALLOC),
     )
 }

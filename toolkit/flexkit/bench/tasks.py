@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from flexkit.bench import record
 from flexkit.bench.board import ExecResult, RunResult
+from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Metric, put_generation
 from flexkit.bench.session import Question, Session, ms, share_left
 from flexkit.bench.suites import Reclaim, Slowdown, Variant
@@ -16,14 +17,18 @@ from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, FlexError
 from flexkit.report.schema import Key
 
-PAGE = 4096
 MB = 1_000_000
 FAULT_LIMIT = 3
 """A process takes memory until as much as asked for has come out of secure pages, at most so many times that: what is
 free goes first, before the clock. If secure pages do not come by then, it was no reclaim."""
 POLL_SECONDS = 0.2
-DROP_PAGE_CACHE = ("sh", "-c", "sync; echo 1 > /proc/sys/vm/drop_caches")
-"""Page cache only: dropping slabs too would call every shrinker, the one of secure memory included."""
+DROP_PAGE_CACHE = ("sh", "-c", "echo 0 > /proc/sys/vm/watermark_boost_factor; sync; echo 1 > /proc/sys/vm/drop_caches")
+"""Page cache only: dropping slabs too would call every shrinker, the one of secure memory included. And Linux's
+watermarks stay where they are: raised for a while after every mixed page block, they would make the figures depend on
+what was measured before, and ``hold`` fight reclaim for what it is to leave."""
+
+PRESSED_ROOM = 128 << 20
+"""Left free beside a model's size where processes hold the rest: Linux's reserves, and a session's working memory."""
 
 _IDLE = Variant("normal-idle")
 _STOCK = Variant("stock")
@@ -46,7 +51,7 @@ def warm_up(session: Session, question: Question, variant: Variant) -> Job:
     """An answer that is in no row; what it meets for the first time is not measured."""
 
     def action() -> None:
-        cold = Variant(variant.mode, "cold" if variant.cache else None, variant.page_cache)
+        cold = Variant(variant.mode, "cold" if variant.cache is not None else None, variant.page_cache)
         session.prepare(cold, question)
         session.warm_up(question, cold)
 
@@ -64,12 +69,27 @@ def generation(session: Session, suite: str, question: Question, variant: Varian
     def action() -> None:
         with session.recorder.attempt("measure", cell, **where):
             session.prepare(variant, question)
-            result = session.ask(question, variant)
+            with _pressed(session, question, variant):
+                result = session.ask(question, variant)
             question.expected.check(result)
             put_generation(session.recorder, cell, round_, result, session.counter_hz)
         session.bus.note("measure", _told(question, variant, round_, result, session.counter_hz))
 
     return Job("measure", where, {cell: record.GENERATION}, action)
+
+
+@contextmanager
+def _pressed(session: Session, question: Question, variant: Variant) -> Iterator[None]:
+    """Memory as the variant wants to find it."""
+    if variant.pressure is None:
+        yield
+        return
+    leave = question.model.path.stat().st_size + PRESSED_ROOM
+    session.board.hold(leave, session.within(session.limits.program, "fill memory up"))
+    try:
+        yield
+    finally:
+        session.board.let_go(session.within(session.limits.command, "free memory"))
 
 
 def generation_cell(session: Session, suite: str, question: Question, variant: Variant, **more: Any) -> Key:
@@ -79,6 +99,7 @@ def generation_cell(session: Session, suite: str, question: Question, variant: V
         "prompt_tokens": question.tokens,
         "cache": variant.cache,
         "page_cache": variant.page_cache,
+        "pressure": variant.pressure,
         "reference": question.expected.reference,
     }
     return session.cell(suite, **(what | more))
@@ -113,6 +134,8 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
 
     def action() -> None:
         _measure_baseline(session, spec, baseline, round_)
+        if spec.page_cache:
+            _measure_page_cache(session, spec, question, baseline, round_)
         with session.recorder.attempt("reclaim", demand, asked, partly, **where, subject="model made resident"):
             session.prepare(warm, question)
         with session.recorder.attempt("reclaim", demand, **where, subject="memory taken by a process"):
@@ -129,7 +152,7 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
     cells: dict[Key, tuple[Metric, ...]] = {
         demand: (record.RECLAIM_LATENCY, record.RECLAIM_THROUGHPUT),
         asked: (record.RECLAIM_LATENCY, record.RECLAIM_THROUGHPUT),
-        baseline: (record.RECLAIM_BASELINE,),
+        baseline: (record.RECLAIM_BASELINE, *([record.RECLAIM_PAGE_CACHE] if spec.page_cache else [])),
         partly: record.GENERATION,
     }
     return Job("reclaim", where, cells, action)
@@ -143,6 +166,27 @@ def _measure_baseline(session: Session, spec: Reclaim, cell: Key, round_: int) -
         fault = session.board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
         _took_it_all(fault.bytes, spec.size_bytes)
         session.recorder.put(cell, record.RECLAIM_BASELINE, round_, ms(fault.ticks, session.counter_hz))
+
+
+def _measure_page_cache(session: Session, spec: Reclaim, question: Question, cell: Key, round_: int) -> None:
+    """The same process where page cache has to give the memory up: the model's own file, read as often as a program
+    would. What reclaim of secure memory is to be compared with."""
+    board = session.board
+    where = session.where(variant=_IDLE, round=round_, subject="the same from page cache")
+    with session.recorder.attempt("reclaim", cell, **where):
+        session.prepare(_IDLE, None)
+        read = ("sh", "-c", 'cat "$0" > /dev/null', session.remote(question.model))
+        ended_well(board.execute(DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
+        # Other memory first: whoever takes it last would take the page cache too.
+        leave = question.model.path.stat().st_size + spec.leave_bytes
+        board.hold(leave, session.within(session.limits.program, "fill memory up"))
+        try:
+            ended_well(board.execute(read, session.within(session.limits.program, "fill the page cache")))
+            fault = board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
+        finally:
+            board.let_go(session.within(session.limits.command, "free memory"))
+        _took_it_all(fault.bytes, spec.size_bytes)
+        session.recorder.put(cell, record.RECLAIM_PAGE_CACHE, round_, ms(fault.ticks, session.counter_hz))
 
 
 def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:

@@ -51,7 +51,7 @@ def virtual(suite: Suite) -> Suite:
     probes = tuple(probe for probe in suite.probes if probe.pressure in (None, "idle"))
     if not generation and not probes:
         raise BadInput(f"suite {suite.name} measures nothing that exists under the virtual clock")
-    return replace(suite, rounds=ROUNDS, generation=generation, probes=probes, reclaim=None, slowdown=())
+    return replace(suite, rounds=ROUNDS, generation=generation, probes=probes, reclaim=(), slowdown=(), lateness=None)
 
 
 @dataclass(frozen=True)

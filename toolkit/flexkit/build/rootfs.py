@@ -27,11 +27,12 @@ from flexkit.proc import run
 OVERLAY = Path(__file__).resolve().parent / "overlay"
 UUID = "f1e8c0de-0000-4000-8000-000000000001"
 # What is wanted on the board; apt adds what they depend on.
-PACKAGES = ("busybox-static", "dropbear-bin", "e2fsprogs", "openssh-sftp-server", "sysbench", "zstd")
+PACKAGES = ("busybox-static", "dropbear-bin", "e2fsprogs", "openssh-sftp-server", "sqlite3", "sysbench", "zstd")
 # Whole programs of those packages; everything else that came along is kept only if one of these needs it.
 KEPT = (
     "usr/bin/busybox",
     "usr/bin/dropbearkey",
+    "usr/bin/sqlite3",
     "usr/bin/sysbench",
     "usr/bin/zstd",
     "usr/lib/sftp-server",

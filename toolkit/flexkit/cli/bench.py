@@ -87,7 +87,7 @@ def bench(
         if deadline.expired:
             raise TimedOut(f"bench: not done after {deadline.seconds:g} s; the report says what was measured")
         if lost:
-            lost.message = f"the board was lost while it was measured, the report says what is missing: {lost.message}"
+            lost.message = f"the board was not measured to the end, the report says what is missing: {lost.message}"
             raise lost
         raise Invalid("the benchmark is not valid; the report says why")
 

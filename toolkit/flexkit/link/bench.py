@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 from flexkit import build, proc
 from flexkit.bench.board import (
@@ -38,6 +40,21 @@ from flexkit.link.connection import Exchange
 from flexkit.link.protocol import MeasureKind
 
 _OFF_SECONDS = 15.0
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _explained(method: Callable[Concatenate[LinkBoard, P], R]) -> Callable[Concatenate[LinkBoard, P], R]:
+    """A board that is lost is told with what its emulator and its console know of it."""
+
+    @functools.wraps(method)
+    def call(board: LinkBoard, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(board, *args, **kwargs)
+        except BoardLost as error:
+            raise board.explain(error) from error
+
+    return call
 
 
 def open_bench_board(instance: Instance, bus: Bus, deadline: Deadline, via: Via = "ssh") -> LinkBoard:
@@ -81,42 +98,53 @@ class LinkBoard(BenchBoard):
             session.start(deadline)
         return self._facts(session.identity, session.deployment, session.boot_seconds, deadline)
 
+    @_explained
     def put_model(self, path: Path, deadline: Deadline) -> str:
         return self._running.put_model(path, deadline)
 
+    @_explained
     def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
         return run_on(self._running.client, request, deadline)
 
+    @_explained
     def forget(self, model: str, deadline: Deadline) -> None:
         self._running.client.forget(model, deadline)
 
+    @_explained
     def protect(self, on: bool, deadline: Deadline) -> None:
         self._running.client.protect(on, deadline)
 
+    @_explained
     def recall(self, pages: int, deadline: Deadline) -> RecallResult:
         found = self._running.client.recall(pages, deadline)
         return RecallResult(found.pages, found.ticks)
 
+    @_explained
     def hold(self, leave_bytes: int, deadline: Deadline) -> int:
         self._holder, held = self._running.client.hold(leave_bytes, deadline)
         return held
 
+    @_explained
     def fault_in(self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0) -> FaultResult:
         found = self._running.client.fault_in(size_bytes, deadline, until_recalled=until_recalled)
         return FaultResult(found.size, found.ticks, found.recalled_pages)
 
+    @_explained
     def let_go(self, deadline: Deadline) -> None:
         if self._holder is not None:
             self._running.client.let_go(self._holder, deadline)
             self._holder = None
 
+    @_explained
     def fragment(self, leave_bytes: int, deadline: Deadline) -> int:
         self._holder, held = self._running.client.fragment(leave_bytes, deadline)
         return held
 
+    @_explained
     def measure(self, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
         return measure_on(self._running.client, kind, count, batch, deadline)
 
+    @_explained
     def stats(self, deadline: Deadline) -> Stats:
         found = self._running.client.stats(deadline)
         if not found.driver:
@@ -133,9 +161,11 @@ class LinkBoard(BenchBoard):
             extra=extra,
         )
 
+    @_explained
     def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
         return self._wait(self._running.client.spawn(argv, limit=deadline.check()), deadline)
 
+    @_explained
     def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
         job = self._running.client.spawn(argv, limit=deadline.check())
         self._jobs[job.exchange.number] = job
@@ -145,6 +175,7 @@ class LinkBoard(BenchBoard):
         deadline.check()
         return self._jobs[job].running()
 
+    @_explained
     def wait(self, job: int, deadline: Deadline) -> ExecResult:
         return self._wait(self._jobs.pop(job), deadline)
 
@@ -177,6 +208,10 @@ class LinkBoard(BenchBoard):
     def close(self) -> None:
         self._off()
         self._stack.close()
+
+    def explain(self, error: BoardLost) -> BoardLost:
+        """The same loss with its cause, where that is known."""
+        return error if self._session is None else self._session.explain(error)
 
     @property
     def _running(self) -> Session:

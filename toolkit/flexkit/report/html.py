@@ -7,7 +7,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from flexkit.report import verdict, view, words
+from flexkit.report import steps, verdict, view, words
 from flexkit.report.schema import Report
 
 _TEMPLATES = "flexkit.report", "templates"
@@ -24,4 +24,12 @@ def render(report: Report) -> str:
     )
     style = resources.files(_TEMPLATES[0]).joinpath(_TEMPLATES[1], "report.css").read_text(encoding="utf-8")
     page = environment.get_template("report.html.j2")
-    return page.render(report=report, verdict=verdict, view=view, words=words, style=Markup(style), parts=view.PARTS)
+    return page.render(
+        report=report,
+        verdict=verdict,
+        view=view,
+        steps=steps,
+        words=words,
+        style=Markup(style),
+        parts=view.PARTS,
+    )

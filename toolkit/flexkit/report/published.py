@@ -35,10 +35,19 @@ def _side(key: Key) -> tuple[str | None, str | None]:
     return key.mode, key.cache if isinstance(key.cache, str) else None
 
 
+_LARGE_ALLOCATION = 192 << 20
 _FLEXSERVE = "FlexServe"
 _TZ = "TZ-LLM"
 _ONE_SOC = "prototype on one SoC, silicon"
 _ORANGE = "Orange Pi 5 Plus, NPU, 1.1B to 8B models, silicon"
+
+
+def _allocation(ratio: Ratio) -> bool:
+    """Under pressure, and the largest that the board's CMA area holds."""
+    top, bottom = ratio.numerator, ratio.denominator
+    wanted = ratio.metric == "alloc.latency" and (top.subject, bottom.subject) == ("cma", "flexmem")
+    return wanted and top.pressure not in (None, "idle") and (top.size_bytes or 0) >= _LARGE_ALLOCATION
+
 
 PUBLISHED: tuple[Published, ...] = (
     Published(
@@ -68,5 +77,12 @@ PUBLISHED: tuple[Published, ...] = (
         _TZ,
         _ORANGE,
         _between("tpot", ("flexserve", "warm"), ("normal", None), "kept"),
+    ),
+    Published(
+        "Allocation under memory pressure: CMA ÷ Flex-Mem",
+        "11.3 (8 GB: 6,441 ms against 568 ms)",
+        _FLEXSERVE,
+        _ONE_SOC,
+        _allocation,
     ),
 )

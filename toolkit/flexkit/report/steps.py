@@ -18,6 +18,7 @@ _PAGES = {
     "switch.recall": "Recall a page, scrubbed",
     "switch.release": "Release a page of a strawman's region",
 }
+_LATENESS = {"interrupt.p50": "Half", "interrupt.p999": "99.9 %", "interrupt.max": "The latest"}
 _ALLOCATORS = {"flexmem": ("Flex-Mem", "flexserve"), "cma": ("CMA", "strawman"), "static": ("Static region", "stock")}
 _PRESSURES = {
     "idle": "Memory is free",
@@ -34,7 +35,12 @@ def switch_charts(report: Report) -> list[Chart]:
         Named(_PAGES[row.key.metric], f"{words.size(row.key.size_bytes)} at once", row.key.mode or "", row)
         for row in sorted(_of(report, _PAGES), key=lambda row: (row.key.metric, row.key.size_bytes or 0))
     ]
-    return [chart(title, rows) for title, rows in (("Calls", calls), ("Pages", pages)) if rows]
+    late = [
+        Named(_LATENESS[row.key.metric], f"{words.mode_name(row.key.mode)}: {row.key.subject}", row.key.mode or "", row)
+        for row in _of(report, _LATENESS)
+    ]
+    charts = (("Calls", calls), ("Pages", pages), ("Interrupts beside inference are late", late))
+    return [chart(title, rows) for title, rows in charts if rows]
 
 
 def alloc_charts(report: Report) -> list[Chart]:

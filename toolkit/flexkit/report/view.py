@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from flexkit.report import stats, words
 from flexkit.report.charts import Chart, Named, StackChart, chart, stack_chart
@@ -16,6 +16,12 @@ PARTS = ("allocate", "read", "donate", "decrypt", "prefill", "switch")
 _MODE_ORDER = tuple(words.MODE_NAMES)
 _LONG = 10_000
 _CACHE_ORDER = {"cold": 0, "warm": 2}
+_WITHOUT_SECURE = {
+    "reclaim.pagecache": ("From page cache", "nothing secure"),
+    "reclaim.baseline": ("From free memory", "nothing secure"),
+}
+_RECLAIM_LATENCIES = ("reclaim.latency", *_WITHOUT_SECURE)
+G = TypeVar("G")
 _PRESSURE_WORDS = {
     "anon": ("Taken by a process", "that needs the memory"),
     "idle": ("Asked of the driver", "calls alone"),
@@ -71,32 +77,38 @@ def breakdown_table(report: Report) -> list[dict[str, Any]]:
 
 def reclaim_charts(report: Report) -> list[Chart]:
     """Latency of taking memory back, beside what the same memory costs when nobody has to give it; throughput."""
-    latency = [_reclaim_named(row) for row in _metric(report, "reclaim.latency")]
-    latency += [
-        Named("From free memory", "nothing secure", "normal-idle", row) for row in _metric(report, "reclaim.baseline")
-    ]
-    rate = [_reclaim_named(row) for row in _metric(report, "reclaim.throughput")]
-    after = [_mode_named(row) for row in _metric(report, "ttft") if isinstance(row.key.cache, float)]
     charts = []
-    if latency:
-        charts.append(chart(f"Time to get {words.size(latency[0].row.key.size_bytes)}", latency))
-    if rate:
-        charts.append(chart("Throughput", rate))
-    if after:
-        charts.append(chart(f"First token of the next answer, {words.configuration(after[0].row.key)}", after))
+    latency = [row for name in _RECLAIM_LATENCIES for row in _metric(report, name)]
+    for size, rows in _grouped(latency, lambda key: key.size_bytes or 0):
+        charts.append(chart(f"Time to get {words.size(size)}", [_reclaim_named(row) for row in rows]))
+    for size, rows in _grouped(_metric(report, "reclaim.throughput"), lambda key: key.size_bytes or 0):
+        charts.append(chart(f"Throughput, {words.size(size)}", [_reclaim_named(row) for row in rows]))
+    after = [row for row in _metric(report, "ttft") if isinstance(row.key.cache, float)]
+    for place, rows in _grouped(after, words.configuration):
+        charts.append(chart(f"First token of the next answer, {place}", [_mode_named(row) for row in rows]))
     return charts
 
 
 def slowdown_charts(report: Report) -> list[Chart]:
-    """Beside ÷ alone, with the line at 1; then the rate of answers that was really reached."""
+    """Beside ÷ alone of each program, with the line at 1; then the rate of answers that was really reached."""
     charts = []
-    beside = [_mode_named(row) for row in sorted(_metric(report, "slowdown"), key=_row_order)]
-    if beside:
-        charts.append(chart(f"{beside[0].row.key.subject}: beside inference ÷ alone", beside, line=1.0))
-    rate = [_mode_named(row) for row in sorted(_metric(report, "achieved_rate"), key=_row_order)]
-    if rate:
-        charts.append(chart("Answers a second that were reached", rate))
+    for subject, rows in _grouped(sorted(_metric(report, "slowdown"), key=_row_order), _subject):
+        charts.append(chart(f"{subject}: beside inference ÷ alone", [_mode_named(row) for row in rows], line=1.0))
+    for subject, rows in _grouped(sorted(_metric(report, "achieved_rate"), key=_row_order), _subject):
+        charts.append(chart(f"Answers a second beside {subject}", [_mode_named(row) for row in rows]))
     return charts
+
+
+def _subject(key: Key) -> str:
+    return key.subject or "a program"
+
+
+def _grouped(rows: Iterable[Row], by: Callable[[Key], G]) -> list[tuple[G, list[Row]]]:
+    """Rows that agree in something, in the order in which they come."""
+    groups: dict[G, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(by(row.key), []).append(row)
+    return list(groups.items())
 
 
 def _by_place(report: Report, metric: str) -> list[tuple[str, list[Named]]]:
@@ -129,6 +141,8 @@ def _mode_named(row: Row) -> Named:
     note = words.note(key)
     if key.subject is not None and key.page_cache == "kept" and key.cache is None:
         note = ""
+    if key.pressure == "anon":
+        note = f"{note}, memory full".removeprefix(", ")
     return Named(words.mode_name(key.mode), note, f"{key.mode} {_cache_look(key)}".strip(), row)
 
 
@@ -139,6 +153,8 @@ def _cache_look(key: Key) -> str:
 
 
 def _reclaim_named(row: Row) -> Named:
+    if row.key.metric in _WITHOUT_SECURE:
+        return Named(*_WITHOUT_SECURE[row.key.metric], "normal-idle", row)
     label, note = _PRESSURE_WORDS.get(row.key.pressure or "", (row.key.pressure or "reclaim", ""))
     return Named(label, note, "flexserve", row)
 
@@ -185,15 +201,27 @@ def _ratio_table(report: Report, metric: str) -> RatioTable:
     found = [ratio for ratio in report.ratios if ratio.metric == metric]
     order = _place_order(report)
     keys = [ratio.numerator for ratio in found]
-    keys.sort(key=lambda key: order.get((key.model, key.prompt_tokens), (0.0, 0)))
-    places = tuple(dict.fromkeys(words.configuration(key) for key in keys))
-    cells = {(_pair_name(ratio), words.configuration(ratio.numerator)): _ratio_cell(ratio) for ratio in found}
+    keys.sort(
+        key=lambda key: (order.get((key.model, key.prompt_tokens), (0.0, 0)), key.pressure or "", key.size_bytes or 0)
+    )
+    places = tuple(dict.fromkeys(_ratio_place(key) for key in keys))
+    cells = {(_pair_name(ratio), _ratio_place(ratio.numerator)): _ratio_cell(ratio) for ratio in found}
     names = dict.fromkeys(name for name, _ in cells)
     rows = tuple((name, tuple(cells.get((name, place)) for place in places)) for name in names)
     return RatioTable(metric, places, rows)
 
 
+def _ratio_place(key: Key) -> str:
+    """Allocators are the two sides of their ratios, not a part of the place."""
+    return words.place(replace(key, subject=None) if key.metric == "alloc.latency" else key)
+
+
 def _pair_name(ratio: Ratio) -> str:
+    above, below = ratio.numerator, ratio.denominator
+    if above.metric != below.metric:
+        return f"{above.metric} ÷ {below.metric}"
+    if above.subject != below.subject:
+        return f"{above.subject} ÷ {below.subject}"
     return f"{words.side(ratio.numerator)} ÷ {words.side(ratio.denominator)}"
 
 
@@ -214,7 +242,7 @@ def beside(report: Report) -> list[Beside]:
 def _beside(claim: Published, ours: Sequence[Ratio]) -> Beside:
     labels = dict.fromkeys(f"{ratio.denominator.evidence}, clock {ratio.denominator.clock}" for ratio in ours)
     figures = tuple(
-        (words.figure(ratio.median, "ratio"), f"{words.configuration(ratio.denominator)}; n\u00a0=\u00a0{ratio.n}")
+        (words.figure(ratio.median, "ratio"), f"{_ratio_place(ratio.denominator)}; n\u00a0=\u00a0{ratio.n}")
         for ratio in ours
     )
     return Beside(claim.what, claim.figure, f"{claim.source}: {claim.where}", "; ".join(labels), figures)
@@ -229,7 +257,7 @@ def row_table(report: Report) -> list[dict[str, Any]]:
             {
                 "metric": row.key.metric,
                 "what": words.side(row.key),
-                "place": ", ".join(filter(None, (words.configuration(row.key), words.size(row.key.size_bytes)))),
+                "place": words.place(row.key),
                 "unit": row.key.unit,
                 "median": "missing" if middle is None else words.exact(middle),
                 "ci95": "–" if interval is None else f"{words.exact(interval[0])} to {words.exact(interval[1])}",

@@ -78,8 +78,20 @@ def configuration(key: Key) -> str:
     return ", ".join(word for word in words if word)
 
 
+def place(key: Key) -> str:
+    """Model, prompt, size and pressure: what of a configuration is not its mode."""
+    words = [configuration(key), size(key.size_bytes), f"memory {key.pressure}" if key.pressure else ""]
+    return ", ".join(word for word in words if word)
+
+
 def size(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else f"{plain(size_bytes / (1 << 20))}{_NARROW}MB"
+    if size_bytes is None:
+        return ""
+    return (
+        f"{plain(size_bytes / 1024)}{_NARROW}KB"
+        if size_bytes < 1 << 20
+        else f"{plain(size_bytes / (1 << 20))}{_NARROW}MB"
+    )
 
 
 def span(values: list[float], digits: str = "") -> str:

@@ -7,16 +7,28 @@ from pathlib import Path
 import pytest
 
 from flexkit import boards, build
-from flexkit.boards import Instance
+from flexkit.boards import Instance, Medium, Way
 from flexkit.build.manifest import Manifest
 from flexkit.deadline import Deadline
 from flexkit.drivers import qemu
-from flexkit.events import Bus
+from flexkit.events import Bus, Event, Phase
 from flexkit.flash import Ledger, deploy, make_plan
+from flexkit.flash.protocol import FlashMedium
 from flexkit.flash.ways.choose import Ways
+from flexkit.flash.ways.emulated import EmulatedUBoot
 
 BOARD = "qemu-virt-uboot"
 STEP = 1 << 20
+
+
+class Remembering(Ways):
+    """Ways that remember what they made last."""
+
+    made: FlashMedium | None = None
+
+    def make(self, instance: Instance, medium: Medium, way: Way, flavour: str) -> FlashMedium:
+        self.made = super().make(instance, medium, way, flavour)
+        return self.made
 
 
 @pytest.fixture(scope="module")
@@ -69,4 +81,29 @@ def test_what_differs_alone_is_written_again(flashed: Instance, built: Manifest)
     plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot"])
     done = deploy(flashed, plan, built.parts, built.profile, Bus(), Deadline(200, "flash"), Ways("uboot"))
     assert done["disk.boot"]["written"] == 1
+    assert differences(flashed, built) == []
+
+
+def test_power_lost_half_way_is_recovered_from(flashed: Instance, built: Manifest) -> None:
+    """F19: the board goes off in the middle of a write; it is started again, and the flash goes on where it was."""
+    region = flashed.type.medium("disk").region("boot")
+    with (qemu.media_folder(flashed.name, "flex") / "disk.img").open("r+b") as card:
+        card.seek(region.offset)
+        card.write(b"\xee" * 4 * STEP)
+    ways = Remembering("uboot")
+    killed: list[int] = []
+
+    def pull_the_plug(event: Event) -> None:
+        if event.phase is Phase.PROGRESS and event.done == 2 * STEP and not killed:
+            assert isinstance(ways.made, EmulatedUBoot)
+            process = ways.made._rig._power._process
+            assert process is not None
+            killed.append(process.pid)
+            process.kill()
+
+    plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot"])
+    bus = Bus([pull_the_plug])
+    done = deploy(flashed, plan, built.parts, built.profile, bus, Deadline(200, "flash"), ways)
+    assert len(killed) == 1
+    assert done["disk.boot"]["recovered"] >= 1
     assert differences(flashed, built) == []

@@ -10,8 +10,9 @@ import pytest
 from fake_console import FakeConsole, Receiver, crc16
 from fake_uboot import Commands, sparse_read, sparse_write
 
-from flexkit.boards.schema import UBoot
+from flexkit.boards.schema import Stage, UBoot
 from flexkit.deadline import Deadline
+from flexkit.drivers.console import Console
 from flexkit.errors import BadInput, FlashError
 from flexkit.flash.engine import steady_read, write_region
 from flexkit.flash.plan import Write
@@ -21,6 +22,7 @@ from flexkit.flash.ways.prompt import Prompt
 from flexkit.flash.ways.storage import Storage
 from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
+from flexkit.flash.ways.watched import WatchedConsole
 
 CHUNK = 4096
 OFFSET = 512 * 2048
@@ -170,6 +172,28 @@ def test_f17_a_board_that_never_speaks_says_what_hands_can_do(tmp_path: Path) ->
     with pytest.raises(NeedsHands, match="prompt does not come") as caught:
         bench.medium.open(soon())
     assert caught.value.mend == "press the reset button"
+
+
+def test_f17_the_last_stage_of_a_silent_board_is_named_and_its_console_kept(tmp_path: Path) -> None:
+    """No prompt is not a brick: what was seen last says where to look."""
+    bench = Bench(tmp_path / "board")
+    log = tmp_path / "console.log"
+
+    def half_way(deadline: Deadline) -> WatchedConsole:
+        line = FakeConsole(bench.commands)
+        line.silent = True
+        console = Console("lab-1", line, [Stage("bl31", "BL31: v"), Stage("uboot", "U-Boot 20")], log)
+        line._sink(b"NOTICE:  BL31: v2.12.1\r\nthen nothing\r\n")
+        return WatchedConsole(console)
+
+    bench.medium._open_console = half_way
+    bench.medium._limits = Limits(call=0.3, enumerate=0.3)
+    with pytest.raises(NeedsHands) as caught:
+        bench.medium.open(soon())
+    assert "last stage reached: bl31" in caught.value.message
+    assert "then nothing" in caught.value.message
+    assert str(log) in caught.value.mend
+    assert "BL31: v2.12.1" in log.read_text()
 
 
 def test_a_command_that_fails_is_told_with_what_u_boot_said(tmp_path: Path) -> None:

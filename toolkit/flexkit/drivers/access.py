@@ -9,9 +9,9 @@ from pathlib import Path
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import lock, qemu
-from flexkit.drivers.bind import Drivers, bind_emulated, bind_wired
+from flexkit.drivers.bind import Drivers, bind_emulated, bind_wired, console_of
 from flexkit.drivers.console import Console
-from flexkit.drivers.session import Flavour, Session, Via, console_of, model_name, switch_on
+from flexkit.drivers.session import Flavour, Session, Via, model_name, switch_on
 from flexkit.errors import BoardLost, Busy, FlashError
 from flexkit.events import Bus
 from flexkit.flash.ledger import Deployment, Ledger

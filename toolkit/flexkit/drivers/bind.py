@@ -12,6 +12,9 @@ from flexkit import proc
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import lines, qemu
+from flexkit.drivers.console import Console
+from flexkit.drivers.diagnosis import advise
+from flexkit.drivers.logs import new_log
 from flexkit.drivers.power import LabgridPower, ManualPower, power_of
 from flexkit.drivers.protocols import BootMode, ConsolePort, Power, Reset
 from flexkit.drivers.qemu import QemuPower
@@ -135,3 +138,15 @@ def _ssh_of(named: str) -> Callable[[], tuple[str, int]]:
     if colon and port.isdecimal() and not host.endswith(":"):
         return lambda: (host.strip("[]"), int(port))
     return lambda: (named.strip("[]"), _SSH_PORT)
+
+
+def console_of(instance: Instance, drivers: Drivers) -> Console:
+    """A board's console, read and logged from now on. Raises BoardLost, Busy."""
+    return Console(
+        instance.name,
+        drivers.console.open(),
+        instance.type.boot.stages,
+        new_log(instance.name),
+        drivers.power.why_dead,
+        lambda seen: advise(instance, seen),
+    )

@@ -13,10 +13,8 @@ from typing import Literal, TypeVar
 from flexkit.boards.lab import Instance
 from flexkit.boards.schema import Board
 from flexkit.deadline import Deadline
-from flexkit.drivers.bind import Drivers
+from flexkit.drivers.bind import Drivers, console_of
 from flexkit.drivers.console import Console, ConsoleTransport
-from flexkit.drivers.diagnosis import advise
-from flexkit.drivers.logs import new_log
 from flexkit.drivers.protocols import Counter
 from flexkit.drivers.qemu import QemuPower
 from flexkit.drivers.ssh import Ssh, lab_key
@@ -338,18 +336,6 @@ def _sha256(path: Path) -> str:
 def model_name(local: Path) -> str:
     """What a model is called on boards: its hash, so that the same name is the same file."""
     return f"{_sha256(local)}.gguf"
-
-
-def console_of(instance: Instance, drivers: Drivers) -> Console:
-    """A board's console, read and logged from now on. Raises BoardLost, Busy."""
-    return Console(
-        instance.name,
-        drivers.console.open(),
-        instance.type.boot.stages,
-        new_log(instance.name),
-        drivers.power.why_dead,
-        lambda seen: advise(instance, seen),
-    )
 
 
 def switch_on(instance: Instance, drivers: Drivers, console: Console, deadline: Deadline) -> None:

@@ -24,6 +24,7 @@ from flexkit.flash.ways.storage import Storage
 from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
 from flexkit.flash.ways.usb import UsbTarget
+from flexkit.flash.ways.watched import watched
 from flexkit.link.transport import Transport
 
 _USB_TOOLS = ("rkdeveloptool", "fastboot", "uuu", "dfu-util")
@@ -108,7 +109,7 @@ class Ways:
             limits = replace(limits, speed=instance.baud // 20)
 
         def console(deadline: Deadline) -> Transport:
-            return bind_wired(instance, self._bus).console.open()
+            return watched(instance, bind_wired(instance, self._bus))
 
         rescue = self._restart(instance)
         return UBootMedium(medium.name, medium.size, uboot, way.device, medium.chunk, console, network, limits, rescue)

@@ -8,11 +8,13 @@ from pathlib import Path
 from flexkit import proc
 from flexkit.boards import Instance, Medium, Way
 from flexkit.deadline import Deadline
+from flexkit.drivers.bind import Drivers
 from flexkit.drivers.qemu import QemuPower, media_folder
 from flexkit.errors import BadInput, FlashError
 from flexkit.flash.medium import FileMedium
 from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
+from flexkit.flash.ways.watched import watched
 from flexkit.link.transport import Transport
 
 _OFF_SECONDS = 15.0
@@ -32,12 +34,13 @@ class Rig:
 
     def console(self, deadline: Deadline) -> Transport:
         """The serial console, of a board that is on: from its first instruction if it was off."""
+        drivers = Drivers(self._power, self._power)
         if self._power.is_on(deadline):
-            return self._power.open()
+            return watched(self._instance, drivers)
         self._make_media()
         self._used = True
         self._power.prepare(deadline)
-        console = self._power.open()
+        console = watched(self._instance, drivers)
         self._power.on(deadline)
         return console
 

@@ -19,6 +19,7 @@ from flexkit.flash.ways import ymodem
 from flexkit.flash.ways.prompt import Prompt
 from flexkit.flash.ways.storage import Storage
 from flexkit.flash.ways.tool import Limits, Rescue, ToolMedium
+from flexkit.flash.ways.watched import WatchedConsole
 from flexkit.link.transport import Transport
 
 _CRC = re.compile(r"==> ([0-9a-f]{8})\b")
@@ -63,6 +64,7 @@ class UBootMedium(ToolMedium):
         self._storage = Storage(device, uboot.buffer, chunk + _MARGIN)
         self._open_console = console
         self._network = network
+        self._line: Transport | None = None
         self._prompt: Prompt | None = None
         self._sent: Path | None = None
 
@@ -130,12 +132,22 @@ class UBootMedium(ToolMedium):
             self._ask().catch(deadline.within(self._limits.enumerate, "U-Boot's prompt"))
         except (Trouble, TimedOut) as silent:
             deadline.check()
+            need = self._silence()
             self._disconnect()
-            raise NeedsHands(f"{self.name}: U-Boot's prompt does not come", mend=self._hands) from silent
+            raise need from silent
+
+    def _silence(self) -> NeedsHands:
+        """What is known of a board whose boot loader does not answer."""
+        words = "U-Boot's prompt does not come"
+        if isinstance(self._line, WatchedConsole):
+            lost = self._line.lost(words)
+            return NeedsHands(f"{self.name}: {lost.message}", mend=f"{self._hands}; {lost.mend}")
+        return NeedsHands(f"{self.name}: {words}", mend=self._hands)
 
     def _connect(self, deadline: Deadline) -> None:
         try:
-            self._prompt = Prompt(self._open_console(deadline), self._uboot)
+            self._line = self._open_console(deadline)
+            self._prompt = Prompt(self._line, self._uboot)
         except BoardLost as error:
             raise NeedsHands(f"{self.name}: {error.message}", mend=error.mend or self._hands) from error
 

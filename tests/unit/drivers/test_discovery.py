@@ -179,6 +179,11 @@ def test_what_is_plugged_in_is_taken_alone(host: Host) -> None:
     assert found["added"] == {"type": "rock-a", "usb": "1-2", "identity": "port-1-2"}
 
 
+def test_the_lab_file_that_was_named_is_made(host: Host) -> None:
+    assert host.run("--add", "x", "--serial", "1-4", "--type", "rock-a", "--lab", "new/lab.toml").returncode == 0
+    assert (host.folder / "new/lab.toml").read_text().startswith("[board.x]\n")
+
+
 def test_nothing_plugged_in_is_said(host: Host) -> None:
     done = host.run("--wait", "--timeout", "1")
     assert done.returncode == 2

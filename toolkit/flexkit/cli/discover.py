@@ -44,7 +44,8 @@ def discover(
 ) -> None:
     """Show serial ports, boards in a loader mode and card readers here; with --add, put a board into the lab."""
     types = [boards.load(each) for each in boards.known()]
-    site = boards.load_lab(lab)
+    path = boards.lab_file(lab)
+    site = boards.load_lab(path) if path is not None and path.is_file() else boards.Lab(None, None, {})
     found = _wait(types, deadline) if wait else look(types)
     settings = {}
     if name is not None:

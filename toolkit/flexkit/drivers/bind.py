@@ -49,9 +49,10 @@ class SerialPort(ConsolePort):
         self._power = power
 
     def open(self) -> Transport:
-        """A port that is not there yet may be the board's own, and come with its power: it is waited for."""
+        """A port that is not there while the board is off may be the board's own, and come with its power: it is waited
+        for."""
         port = self._find()
-        awaited = self._powered() is not True
+        awaited = self._powered() is False
         return SerialTransport(port, self._baud, self._patience, awaited=awaited, hopeless=self._why_hopeless)
 
     def _powered(self) -> bool | None:

@@ -61,7 +61,10 @@ class SerialTransport(ThreadedTransport):
                 ) from error
             missing = getattr(error, "errno", None) in _MISSING
             why = "is not there" if missing else f"cannot be opened: {error}"
-            raise BoardLost(f"serial port {self.name} {why}", mend="check lab.toml and the cable") from error
+            raise BoardLost(
+                f"serial port {self.name} {why}",
+                mend="check lab.toml and the cable; a board's own port comes with its power",
+            ) from error
 
     def _read(self) -> bytes:
         while not self._closing:
@@ -117,7 +120,7 @@ class SerialTransport(ThreadedTransport):
     def _write(self, data: bytes) -> None:
         with self._changed:
             if not self._changed.wait_for(lambda: self._port is not None or self._closing, self._patience):
-                raise OSError(errno.ENODEV, f"serial port {self.name} is gone")
+                raise BoardLost(self.ended or f"serial port {self.name} is not there")
             port = self._port
         if port is None:
             return

@@ -23,7 +23,7 @@ packages=(
 emulator=(qemu-system-arm qemu-utils)
 emulator_major=10
 # What a later run checks without asking dpkg: one program for each package that has one.
-programs=(gcc patch xz bison flex bc perl dtc ccache debugfs sfdisk aarch64-linux-gnu-gcc qemu-aarch64 qemu-system-aarch64 chromium umockdev-wrapper)
+programs=(gcc patch xz mkfs.fat mcopy bison flex bc perl dtc ccache debugfs sfdisk aarch64-linux-gnu-gcc qemu-aarch64 qemu-system-aarch64 chromium umockdev-wrapper)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 3; }

@@ -14,7 +14,7 @@ from flexkit.boards import overlay
 from flexkit.boards.recipe import Blob
 from flexkit.build import dtb, elf, fat, gpt, layout, parts_of, uboot
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput
+from flexkit.errors import BadInput, BuildError
 
 UBOOT = boards.load("qemu-virt-uboot")
 BLOB = Blob("ddr", ("boot",), "the vendor's site")
@@ -155,6 +155,15 @@ def test_a_fit_describes_bl31_the_payload_and_u_boot(tmp_path: Path) -> None:
     assert "load = <0x8400000>" in text
     assert "load = <0xa00000>" in text
     assert (tmp_path / "atf-2.bin").read_bytes() == struct.pack("<Q", 0x1122334455667788)
+
+
+@pytest.mark.parametrize("config", ["CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=0x300\n", "CONFIG_OTHER=y\n"])
+def test_a_fit_is_not_made_for_a_place_where_spl_does_not_look(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config").write_text(config)
+    parts = {"u-boot": tmp_path, "loader": tmp_path}
+    has = layout.Ingredients(boards.load("rock-5b"), parts, {}, soon())
+    with pytest.raises(BuildError, match="u-boot-itb at 0x800000, SPL looks at"):
+        layout._fit(tmp_path, has, None)
 
 
 def test_vendors_pieces_that_are_not_what_was_asked_for_are_refused(tmp_path: Path) -> None:

@@ -6,18 +6,21 @@ An image that needs what nobody here can make is left out, and its reason kept: 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexkit.boards import Board, Medium
+from flexkit.boards import Board, Medium, MediumRegion
 from flexkit.build import fat, gpt, rootfs, tfa, uboot
 from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
+from flexkit.errors import BuildError
 
 BOOT_UUID = "f1e8c0de-0000-4000-8000-000000000002"
 _LABEL = "flexkit"
+_SECTOR = re.compile(r"^CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=(\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Ingredients:
         """The medium on which an image lies."""
         return next(medium for medium in self.board.media if any(region.image == image for region in medium.regions))
 
-    def size(self, image: str) -> int:
-        """Bytes of the region of an image."""
-        return next(region.size for region in self.medium(image).regions if region.image == image)
+    def region(self, image: str) -> MediumRegion:
+        """The region of an image."""
+        return next(region for region in self.medium(image).regions if region.image == image)
 
 
 def make(at: Path, has: Ingredients) -> None:
@@ -115,9 +118,7 @@ def _rockchip(at: Path, has: Ingredients) -> dict[str, Path]:
     files = {"boot": _boot_files(at, has)}
     if "loader" in has.parts:
         payload = has.part("payload", "payload.bin") if "payload" in has.parts else None
-        secure = has.board.memory.region("payload").base if payload else 0
-        fit = uboot.Fit(has.part("loader", "bl31.elf"), payload, secure)
-        files["u-boot-itb"] = uboot.fit(at, has.parts["u-boot"], fit, has.deadline)
+        files["u-boot-itb"] = _fit(at, has, payload)
     if "rkbin-ddr" in has.blobs:
         files["idbloader"] = uboot.idbloader(at, has.parts["u-boot"], has.blobs["rkbin-ddr"], has.deadline)
     return files
@@ -127,8 +128,7 @@ def _imx8m(at: Path, has: Ingredients) -> dict[str, Path]:
     """The boot ROM loads SPL with the DDR training code behind it; that loads a FIT: BL31 and U-Boot."""
     files = {"boot": _boot_files(at, has)}
     if "loader" in has.parts:
-        fit = uboot.Fit(has.part("loader", "bl31.elf"), None, 0)
-        files["u-boot-itb"] = uboot.fit(at, has.parts["u-boot"], fit, has.deadline)
+        files["u-boot-itb"] = _fit(at, has, None)
     if "firmware-imx" in has.blobs:
         files["imx-spl"] = uboot.imx_spl(at, has.parts["u-boot"], has.blobs["firmware-imx"], has.deadline)
     return files
@@ -144,8 +144,20 @@ def _rpi(at: Path, has: Ingredients) -> dict[str, Path]:
     (tree / "config.txt").write_text("arm_64bit=1\nenable_uart=1\narmstub=bl31.bin\nkernel=u-boot.bin\n")
     for name in ("start4.elf", "fixup4.dat"):
         shutil.copyfile(has.blobs["raspi-firmware"] / name, tree / name)
-    fat.build(tree, at / "boot.fat", has.size("boot-fat"), has.deadline, at / "build.log")
+    fat.build(tree, at / "boot.fat", has.region("boot-fat").size, has.deadline, at / "build.log")
     return {"boot-fat": at / "boot.fat"}
+
+
+def _fit(at: Path, has: Ingredients, payload: Path | None) -> Path:
+    """The FIT that SPL loads, for the sector where SPL was configured to look for it."""
+    found = _SECTOR.search(has.part("u-boot", "config").read_text())
+    offset = has.region("u-boot-itb").offset
+    if found is None or int(found[1], 0) * gpt.SECTOR != offset:
+        looks = f"sector {found[1]}" if found else "no sector of a card"
+        raise BuildError(f"{has.board.name}: the board file has u-boot-itb at {offset:#x}, SPL looks at {looks}")
+    secure = has.board.memory.region("payload").base if payload else 0
+    what = uboot.Fit(has.part("loader", "bl31.elf"), payload, secure)
+    return uboot.fit(at, has.parts["u-boot"], what, has.deadline)
 
 
 def _boot_tree(at: Path, has: Ingredients) -> Path:
@@ -164,7 +176,9 @@ def _boot_tree(at: Path, has: Ingredients) -> Path:
 def _boot_files(at: Path, has: Ingredients) -> Path:
     """The same as an ext4 image."""
     image, log = at / "boot.ext4", at / "build.log"
-    rootfs.write_image(_boot_tree(at, has), image, has.size("boot"), has.deadline, log, label="boot", uuid=BOOT_UUID)
+    rootfs.write_image(
+        _boot_tree(at, has), image, has.region("boot").size, has.deadline, log, label="boot", uuid=BOOT_UUID
+    )
     return image
 
 

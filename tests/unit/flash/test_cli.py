@@ -147,3 +147,44 @@ def test_golden_and_rollback_by_command(builds: Builds, capfd: pytest.CaptureFix
     current = Ledger("qemu-virt").current("flex")
     assert current is not None
     assert current.identity == BUILD
+
+
+@pytest.mark.parametrize("name", sorted(boards.known()))
+def test_every_board_type_has_a_plan_from_sector_0(
+    builds: Builds, capfd: pytest.CaptureFixture[str], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A type that nobody has here, nothing built: each medium, region and command is known all the same."""
+    board = boards.load(name)
+    names = {region.image for medium in board.media for region in medium.regions if region.image}
+    builds.site.instance = boards.Instance(name, board, boards.LabBoard(name))
+    assert run(["flash", "-b", name, "--plan", "--provision", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert {(each["medium"], each["region"]) for each in found["writes"]} == {
+        (medium.name, region.name) for medium in board.media for region in medium.regions if region.image
+    }
+    assert all(each["commands"] and each["tool"] for each in found["writes"])
+    loaders = {way.loader for medium in board.media for way in medium.ways} - {""}
+    assert set(found["missing"]) <= loaders
+    builds.missing = dict.fromkeys(names, "its vendor")
+    assert run(["flash", "-b", name, "--plan", "--json"]) == 0
+    found = json.loads(capfd.readouterr().out.splitlines()[-1])
+    assert found["writes"] == []
+    assert set(found["missing"]) - loaders <= names
+
+
+@pytest.mark.parametrize("name", sorted(name for name in boards.known() if not boards.load(name).emulated))
+def test_a_type_that_nobody_has_is_not_flashed_but_rehearsed(
+    builds: Builds, capfd: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    """F18: what a card would hold, on files, each region where the board file has it."""
+    assert run(["flash", "-b", name]) == 2
+    board = boards.load(name)
+    builds.site.instance = boards.Instance(name, board, boards.LabBoard(name))
+    assert run(["flash", "-b", name, "--rehearse", str(tmp_path / "card")]) == 0
+    for medium in board.media:
+        with (tmp_path / "card" / f"{medium.name}.img").open("rb") as card:
+            for region in medium.regions:
+                if region.image is not None:
+                    card.seek(region.offset)
+                    wanted = f"{OTHER} {region.image}".encode()
+                    assert card.read(len(wanted)) == wanted

@@ -186,3 +186,22 @@ def test_a_fat_image_holds_the_files_and_is_the_same_every_time(tmp_path: Path) 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     words = ["mtype", "-i", tmp_path / "a", "::extlinux/extlinux.conf"]
     assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == "kernel /Image\n"
+
+
+def test_a_raspberry_pi_gets_everything_in_one_partition(tmp_path: Path) -> None:
+    names = {"kernel": "Image", "loader": "bl31.bin", "u-boot": "u-boot.bin", "dtb": "board.dtb", "given": "start4.elf"}
+    for part, file in names.items():
+        (tmp_path / part).mkdir()
+        (tmp_path / part / file).write_text(file)
+    (tmp_path / "given/fixup4.dat").write_text("fixup")
+    parts = {part: tmp_path / part for part in names}
+    has = layout.Ingredients(boards.load("rpi4"), parts, {"raspi-firmware": tmp_path / "given"}, soon())
+    (image,) = layout._rpi(tmp_path, has).values()
+    words = ["mtype", "-i", image, "::config.txt"]
+    config = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    named = [line.split("=")[1] for line in config.splitlines() if line.endswith((".bin", ".dtb"))]
+    listed = subprocess.run(
+        ["mdir", "-b", "-i", image, "::"], check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert {f"::/{name}" for name in [*named, "Image", "start4.elf", "fixup4.dat"]} <= set(listed)
+    assert layout._rpi(tmp_path, dataclasses.replace(has, blobs={})) == {}

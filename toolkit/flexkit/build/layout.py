@@ -20,6 +20,8 @@ from flexkit.errors import BuildError
 
 BOOT_UUID = "f1e8c0de-0000-4000-8000-000000000002"
 _LABEL = "flexkit"
+# For the VideoCore: U-Boot gets the tree that it hands over.
+_RPI_CONFIG = "arm_64bit=1\nenable_uart=1\narmstub=bl31.bin\nkernel=u-boot.bin\ndevice_tree=board.dtb\n"
 _SECTOR = re.compile(r"^CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=(\w+)$", re.MULTILINE)
 
 
@@ -141,7 +143,7 @@ def _rpi(at: Path, has: Ingredients) -> dict[str, Path]:
     tree = _boot_tree(at, has)
     shutil.copyfile(has.part("loader", "bl31.bin"), tree / "bl31.bin")
     shutil.copyfile(has.part("u-boot", "u-boot.bin"), tree / "u-boot.bin")
-    (tree / "config.txt").write_text("arm_64bit=1\nenable_uart=1\narmstub=bl31.bin\nkernel=u-boot.bin\n")
+    (tree / "config.txt").write_text(_RPI_CONFIG)
     for name in ("start4.elf", "fixup4.dat"):
         shutil.copyfile(has.blobs["raspi-firmware"] / name, tree / name)
     fat.build(tree, at / "boot.fat", has.region("boot-fat").size, has.deadline, at / "build.log")

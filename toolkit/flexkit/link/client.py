@@ -1,224 +1,68 @@
-"""What a host can ask of a board, typed. Every call takes a Deadline; every failure is a flexkit error.
-
-All times are ticks of the board's own counter; ``Identity.counter_hz`` turns them into seconds.
-"""
+"""What a host can ask of a board, typed. Every call takes a Deadline; every failure is a flexkit error."""
 
 from __future__ import annotations
 
 import errno
 import shlex
-import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput, Busy, FlexError, MissingTool, TimedOut
+from flexkit.errors import FlexError, MissingTool, TimedOut
+from flexkit.link.answers import (
+    DRIVER_COUNTERS,
+    FINISHES,
+    INFO,
+    MEASURED_PARTS,
+    MODES,
+    MONITOR_COUNTERS,
+    MONITOR_SLOTS,
+    AgentError,
+    ExecResult,
+    Faulted,
+    FileStat,
+    Identity,
+    InferRequest,
+    InferResult,
+    Job,
+    Measured,
+    Recalled,
+    Stats,
+    Token,
+    raise_error,
+    result_of,
+    token_of,
+)
 from flexkit.link.connection import Exchange
-from flexkit.link.protocol import Field, InferFlag, InferMode, MeasureKind, Message, Msg, Part, Tag
+from flexkit.link.protocol import Field, InferFlag, MeasureKind, Message, Msg, Tag
+
+__all__ = [
+    "DRIVER_COUNTERS",
+    "FINISHES",
+    "MEASURED_PARTS",
+    "MODES",
+    "MONITOR_COUNTERS",
+    "AgentError",
+    "Client",
+    "ExecResult",
+    "Faulted",
+    "FileStat",
+    "Identity",
+    "InferRequest",
+    "InferResult",
+    "Job",
+    "Measured",
+    "Recalled",
+    "Requests",
+    "Stats",
+    "Token",
+]
 
 _CHUNK = 16384
 _CHUNKS_AHEAD = 4
-
-MODES: Mapping[str, InferMode] = {
-    "flexserve": InferMode.FLEXSERVE,
-    "strawman": InferMode.STRAWMAN,
-    "normal": InferMode.NORMAL,
-    "normal-idle": InferMode.NORMAL_IDLE,
-    "stock": InferMode.STOCK,
-}
-FINISHES = ("length", "eos")
-
-DRIVER_COUNTERS = (
-    "donated", "recalled", "recall_pinned", "shrinker_calls", "shrinker_pages", "preemptions", "migrations", "reloads",
-)  # fmt: skip
-MONITOR_COUNTERS = (
-    "donated", "recalled", "secure_pages", "tlbi", "el3_max_ticks", "el3_max_call", "faults", "switches", "panics",
-    "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations", "moved",
-)  # fmt: skip
-_MONITOR_SLOTS = 16
-_INFO = ("slots", "quota_pages", "secure_now", "recallable_now", "protection")
-
-
-class AgentError(FlexError):
-    """The board refused or failed; ``number`` is its errno."""
-
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
-        self.number = number
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who the parts of a board say they are, at run time. Empty: that part is not there (``stock`` has no monitor)."""
-
-    agent: str
-    monitor: str
-    payload: str
-    rootfs: str
-    uname: str
-    boot_id: str
-    cores: int
-    counter_hz: int
-    ticks: int
-    debug: bool
-    protection: bool
-
-
-@dataclass(frozen=True)
-class ExecResult:
-    """A program that ended. ``status``: its exit status, 128 + signal when one ended it. ``ticks``: fork to end."""
-
-    status: int
-    out: bytes
-    err: bytes
-    ticks: int
-    timed_out: bool = False
-
-
-@dataclass(frozen=True)
-class FileStat:
-    size: int
-    mode: int
-    mtime: int
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token that came. ``ticks``: when it was available on the board."""
-
-    index: int
-    id: int
-    text: bytes
-    ticks: int
-
-
-@dataclass(frozen=True)
-class InferRequest:
-    """One prompt. ``context``: tokens that prompt and answer may have together."""
-
-    model: str
-    prompt: str
-    tokens: int
-    mode: str = "flexserve"
-    threads: int = 1
-    context: int = 512
-    ignore_eos: bool = False
-    drop_page_cache: bool = False
-
-
-@dataclass(frozen=True)
-class InferResult:
-    """What a prompt gave. ``exposed`` has the parts that the mode has; they sum to first_token - submitted."""
-
-    prompt_ids: tuple[int, ...]
-    tokens: tuple[Token, ...]
-    finish: str
-    submitted: int
-    first_token: int
-    finished: int
-    exposed: Mapping[str, int]
-    busy: Mapping[str, int]
-    switches: int
-    loaded_pages: int
-    prefill_ticks: int
-    decode_ticks: int
-
-    @property
-    def text(self) -> str:
-        return b"".join(token.text for token in self.tokens).decode(errors="replace")
-
-
-@dataclass(frozen=True)
-class Recalled:
-    pages: int
-    ticks: int
-
-
-@dataclass(frozen=True)
-class Faulted:
-    size: int
-    ticks: int
-    recalled_pages: int
-
-
-@dataclass(frozen=True)
-class Stats:
-    """Counters of driver and monitor; all empty without a driver."""
-
-    driver: Mapping[str, int] = field(default_factory=dict)
-    monitor: Mapping[str, int] = field(default_factory=dict)
-    info: Mapping[str, int] = field(default_factory=dict)
-
-
-MEASURED_PARTS = ("whole", "allocate", "secure", "recall", "free")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """struct flex_ioc_measure: ticks of the board's counter in each part, 0 for one that the kind does not have."""
-
-    whole: int
-    allocate: int
-    secure: int
-    recall: int
-    free: int
-
-
-def _raise(message: Message, what: str) -> None:
-    number = message.number(Tag.ERRNO)
-    text = f"{what}: {message.text(Tag.TEXT)}"
-    if number == errno.EKEYREJECTED:
-        raise BadInput(text)
-    if number == errno.EBUSY:
-        raise Busy(text)
-    if number == errno.ETIMEDOUT:
-        raise TimedOut(text)
-    raise AgentError(text, number)
-
-
-@dataclass
-class Job:
-    """A program under way on the board. ``out`` and ``err`` grow as they come."""
-
-    exchange: Exchange
-    out: bytearray = field(default_factory=bytearray)
-    err: bytearray = field(default_factory=bytearray)
-    accepted: int = 0
-    """Bytes of input that the program has taken."""
-    result: ExecResult | None = None
-
-    def take(self, message: Message) -> None:
-        """Sort in a message of this program. Raises AgentError when it could not be run or was cancelled."""
-        if message.kind == Msg.OUTPUT:
-            (self.out if message.number(Tag.STREAM) == 1 else self.err).extend(message.bytes(Tag.DATA))
-        elif message.kind == Msg.ACCEPTED:
-            self.accepted += message.number(Tag.SIZE)
-        elif message.kind == Msg.ERROR:
-            _raise(message, self.exchange.what)
-        elif message.kind == Msg.RESULT:
-            signal = message.number(Tag.SIGNAL)
-            self.result = ExecResult(
-                status=128 + signal if signal else message.number(Tag.STATUS),
-                out=bytes(self.out),
-                err=bytes(self.err),
-                ticks=message.number(Tag.TICKS),
-                timed_out=message.number(Tag.TIMED_OUT) != 0,
-            )
-
-    def running(self) -> bool:
-        """Whether it still runs, as far as the host knows."""
-        while self.result is None and (message := self.exchange.poll()) is not None:
-            self.take(message)
-        return self.result is None
-
-    def wait(self, deadline: Deadline) -> ExecResult:
-        """Its end."""
-        while self.result is None:
-            self.take(self.exchange.next(deadline))
-        return self.result
 
 
 class Requests(Protocol):
@@ -244,7 +88,7 @@ class Client:
         exchange = self.connection.request(kind, fields, what)
         while (message := exchange.next(deadline)).kind != Msg.RESULT:
             if message.kind == Msg.ERROR:
-                _raise(message, what)
+                raise_error(message, what)
         return message
 
     def identify(self, deadline: Deadline) -> Identity:
@@ -395,9 +239,9 @@ class Client:
         try:
             while (message := exchange.next(deadline)).kind != Msg.RESULT:
                 if message.kind == Msg.ERROR:
-                    _raise(message, exchange.what)
+                    raise_error(message, exchange.what)
                 if message.kind == Msg.TOKEN:
-                    tokens.append(_token(message))
+                    tokens.append(token_of(message))
                     if on_token is not None:
                         on_token(tokens[-1])
                 elif message.kind == Msg.TEXT and tokens:
@@ -408,7 +252,7 @@ class Client:
         except BaseException:
             self._cancel_quietly(exchange)
             raise
-        return _infer_result(message, tokens)
+        return result_of(message, tokens)
 
     def forget(self, model: str, deadline: Deadline) -> None:
         """Drop a model's cached weights from secure memory."""
@@ -427,9 +271,9 @@ class Client:
         message = self._call(Msg.STATS, [], "stats", deadline)
         counters = message.numbers(Tag.COUNTER)
         return Stats(
-            driver=dict(zip(DRIVER_COUNTERS, counters[_MONITOR_SLOTS:], strict=False)),
-            monitor=dict(zip(MONITOR_COUNTERS, counters[:_MONITOR_SLOTS], strict=False)),
-            info=dict(zip(_INFO, message.numbers(Tag.INFO), strict=False)),
+            driver=dict(zip(DRIVER_COUNTERS, counters[MONITOR_SLOTS:], strict=False)),
+            monitor=dict(zip(MONITOR_COUNTERS, counters[:MONITOR_SLOTS], strict=False)),
+            info=dict(zip(INFO, message.numbers(Tag.INFO), strict=False)),
         )
 
     def hold(self, leave: int, deadline: Deadline) -> tuple[Exchange, int]:
@@ -444,7 +288,7 @@ class Client:
         exchange = self.connection.request(kind, [(Tag.LEAVE, leave)], f"{kind.name.lower()} memory")
         message = exchange.next(deadline)
         if message.kind != Msg.HELD:
-            _raise(message, exchange.what)
+            raise_error(message, exchange.what)
         return exchange, message.number(Tag.SIZE)
 
     def let_go(self, exchange: Exchange, deadline: Deadline) -> None:
@@ -491,33 +335,3 @@ class Client:
         """Raises MissingTool when the board does not have that program."""
         if self.execute(["sh", "-c", 'command -v "$0"', program], deadline).status:
             raise MissingTool(f"{program} is not in the board's root file system")
-
-
-def _token(message: Message) -> Token:
-    return Token(message.number(Tag.INDEX), message.number(Tag.ID), message.bytes(Tag.DATA), message.number(Tag.TICKS))
-
-
-def _parts(message: Message, tag: Tag) -> dict[str, int]:
-    return {
-        Part(value[0]).name.lower(): int.from_bytes(value[1:], "little")
-        for value in message.all(tag)
-        if len(value) == 9
-    }
-
-
-def _infer_result(message: Message, tokens: list[Token]) -> InferResult:
-    ids = message.bytes(Tag.PROMPT_IDS)
-    return InferResult(
-        prompt_ids=struct.unpack(f"<{len(ids) // 4}i", ids),
-        tokens=tuple(tokens),
-        finish=FINISHES[message.number(Tag.FINISH)],
-        submitted=message.number(Tag.SUBMITTED),
-        first_token=message.number(Tag.FIRST_TOKEN),
-        finished=message.number(Tag.FINISHED),
-        exposed=_parts(message, Tag.EXPOSED),
-        busy=_parts(message, Tag.BUSY),
-        switches=message.number(Tag.SWITCHES),
-        loaded_pages=message.number(Tag.LOADED_PAGES),
-        prefill_ticks=message.number(Tag.PREFILL_TICKS),
-        decode_ticks=message.number(Tag.DECODE_TICKS),
-    )

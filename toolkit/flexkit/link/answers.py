@@ -1,0 +1,247 @@
+"""What a board answers, typed, and how it is read from messages.
+
+All times are ticks of the board's own counter; ``Identity.counter_hz`` turns them into seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flexkit.deadline import Deadline
+from flexkit.errors import BadInput, Busy, FlexError, TimedOut
+from flexkit.link.connection import Exchange
+from flexkit.link.protocol import InferMode, Message, Msg, Part, Tag
+
+MODES: Mapping[str, InferMode] = {
+    "flexserve": InferMode.FLEXSERVE,
+    "strawman": InferMode.STRAWMAN,
+    "normal": InferMode.NORMAL,
+    "normal-idle": InferMode.NORMAL_IDLE,
+    "stock": InferMode.STOCK,
+}
+FINISHES = ("length", "eos")
+
+DRIVER_COUNTERS = (
+    "donated", "recalled", "recall_pinned", "shrinker_calls", "shrinker_pages", "preemptions", "migrations", "reloads",
+)  # fmt: skip
+MONITOR_COUNTERS = (
+    "donated", "recalled", "secure_pages", "tlbi", "el3_max_ticks", "el3_max_call", "faults", "switches", "panics",
+    "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations", "moved",
+)  # fmt: skip
+MONITOR_SLOTS = 16
+INFO = ("slots", "quota_pages", "secure_now", "recallable_now", "protection")
+
+
+class AgentError(FlexError):
+    """The board refused or failed; ``number`` is its errno."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the parts of a board say they are, at run time. Empty: that part is not there (``stock`` has no monitor)."""
+
+    agent: str
+    monitor: str
+    payload: str
+    rootfs: str
+    uname: str
+    boot_id: str
+    cores: int
+    counter_hz: int
+    ticks: int
+    debug: bool
+    protection: bool
+
+
+@dataclass(frozen=True)
+class ExecResult:
+    """A program that ended. ``status``: its exit status, 128 + signal when one ended it. ``ticks``: fork to end."""
+
+    status: int
+    out: bytes
+    err: bytes
+    ticks: int
+    timed_out: bool = False
+
+
+@dataclass(frozen=True)
+class FileStat:
+    size: int
+    mode: int
+    mtime: int
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that came. ``ticks``: when it was available on the board."""
+
+    index: int
+    id: int
+    text: bytes
+    ticks: int
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """One prompt. ``context``: tokens that prompt and answer may have together."""
+
+    model: str
+    prompt: str
+    tokens: int
+    mode: str = "flexserve"
+    threads: int = 1
+    context: int = 512
+    ignore_eos: bool = False
+    drop_page_cache: bool = False
+
+
+@dataclass(frozen=True)
+class InferResult:
+    """What a prompt gave. ``exposed`` has the parts that the mode has; they sum to first_token - submitted."""
+
+    prompt_ids: tuple[int, ...]
+    tokens: tuple[Token, ...]
+    finish: str
+    submitted: int
+    first_token: int
+    finished: int
+    exposed: Mapping[str, int]
+    busy: Mapping[str, int]
+    switches: int
+    loaded_pages: int
+    prefill_ticks: int
+    decode_ticks: int
+
+    @property
+    def text(self) -> str:
+        return b"".join(token.text for token in self.tokens).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Recalled:
+    pages: int
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Faulted:
+    size: int
+    ticks: int
+    recalled_pages: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters of driver and monitor; all empty without a driver."""
+
+    driver: Mapping[str, int] = field(default_factory=dict)
+    monitor: Mapping[str, int] = field(default_factory=dict)
+    info: Mapping[str, int] = field(default_factory=dict)
+
+
+MEASURED_PARTS = ("whole", "allocate", "secure", "recall", "free")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """struct flex_ioc_measure: ticks of the board's counter in each part, 0 for one that the kind does not have."""
+
+    whole: int
+    allocate: int
+    secure: int
+    recall: int
+    free: int
+
+
+def raise_error(message: Message, what: str) -> None:
+    """A message ERROR as the failure that it tells of."""
+    number = message.number(Tag.ERRNO)
+    text = f"{what}: {message.text(Tag.TEXT)}"
+    if number == errno.EKEYREJECTED:
+        raise BadInput(text)
+    if number == errno.EBUSY:
+        raise Busy(text)
+    if number == errno.ETIMEDOUT:
+        raise TimedOut(text)
+    raise AgentError(text, number)
+
+
+@dataclass
+class Job:
+    """A program under way on the board. ``out`` and ``err`` grow as they come."""
+
+    exchange: Exchange
+    out: bytearray = field(default_factory=bytearray)
+    err: bytearray = field(default_factory=bytearray)
+    accepted: int = 0
+    """Bytes of input that the program has taken."""
+    result: ExecResult | None = None
+
+    def take(self, message: Message) -> None:
+        """Sort in a message of this program. Raises AgentError when it could not be run or was cancelled."""
+        if message.kind == Msg.OUTPUT:
+            (self.out if message.number(Tag.STREAM) == 1 else self.err).extend(message.bytes(Tag.DATA))
+        elif message.kind == Msg.ACCEPTED:
+            self.accepted += message.number(Tag.SIZE)
+        elif message.kind == Msg.ERROR:
+            raise_error(message, self.exchange.what)
+        elif message.kind == Msg.RESULT:
+            signal = message.number(Tag.SIGNAL)
+            self.result = ExecResult(
+                status=128 + signal if signal else message.number(Tag.STATUS),
+                out=bytes(self.out),
+                err=bytes(self.err),
+                ticks=message.number(Tag.TICKS),
+                timed_out=message.number(Tag.TIMED_OUT) != 0,
+            )
+
+    def running(self) -> bool:
+        """Whether it still runs, as far as the host knows."""
+        while self.result is None and (message := self.exchange.poll()) is not None:
+            self.take(message)
+        return self.result is None
+
+    def wait(self, deadline: Deadline) -> ExecResult:
+        """Its end."""
+        while self.result is None:
+            self.take(self.exchange.next(deadline))
+        return self.result
+
+
+def token_of(message: Message) -> Token:
+    """A message TOKEN."""
+    return Token(message.number(Tag.INDEX), message.number(Tag.ID), message.bytes(Tag.DATA), message.number(Tag.TICKS))
+
+
+def _parts(message: Message, tag: Tag) -> dict[str, int]:
+    return {
+        Part(value[0]).name.lower(): int.from_bytes(value[1:], "little")
+        for value in message.all(tag)
+        if len(value) == 9
+    }
+
+
+def result_of(message: Message, tokens: list[Token]) -> InferResult:
+    """The end of a prompt whose tokens came already."""
+    ids = message.bytes(Tag.PROMPT_IDS)
+    return InferResult(
+        prompt_ids=struct.unpack(f"<{len(ids) // 4}i", ids),
+        tokens=tuple(tokens),
+        finish=FINISHES[message.number(Tag.FINISH)],
+        submitted=message.number(Tag.SUBMITTED),
+        first_token=message.number(Tag.FIRST_TOKEN),
+        finished=message.number(Tag.FINISHED),
+        exposed=_parts(message, Tag.EXPOSED),
+        busy=_parts(message, Tag.BUSY),
+        switches=message.number(Tag.SWITCHES),
+        loaded_pages=message.number(Tag.LOADED_PAGES),
+        prefill_ticks=message.number(Tag.PREFILL_TICKS),
+        decode_ticks=message.number(Tag.DECODE_TICKS),
+    )

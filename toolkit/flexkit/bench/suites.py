@@ -192,8 +192,8 @@ def _reclaim(model: ModelSpec, size_bytes: int) -> Reclaim:
 
 
 _RECLAIM = _reclaim(SYNTH_100M, 64 * MIB)
-_RECLAIMS = (_reclaim(SYNTH_100M, 32 * MIB), _RECLAIM, _reclaim(SYNTH_100M, 88 * MIB))
-"""To most of what the model holds."""
+_RECLAIMS = (_reclaim(SYNTH_100M, 32 * MIB), _RECLAIM)
+"""A third and two thirds of what the model holds."""
 
 
 def _slowdown(subject: str, *argv: str, period_seconds: float = 1.0) -> Slowdown:

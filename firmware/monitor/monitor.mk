@@ -39,6 +39,7 @@ BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
 				$(FLEX_MONITOR_DIR)/machine/machine.c	\
 				$(FLEX_MONITOR_DIR)/stage2/stage2.c	\
 				$(FLEX_MONITOR_DIR)/stage2/el2.c	\
+				$(FLEX_MONITOR_DIR)/stage2/gicr.c	\
 				$(FLEX_MONITOR_DIR)/stage2/protect.c	\
 				$(FLEX_MONITOR_DIR)/smmu/smmuv3.c	\
 				$(FLEX_MONITOR_DIR)/glue/flex_smc.c	\
@@ -50,7 +51,9 @@ BL2_SOURCES		+=	$(FLEX_MONITOR_DIR)/glue/flex_fdt.c
 TF_CFLAGS		+=	-mno-outline-atomics
 BL31_CFLAGS		+=	-O2 -march=armv8-a+lse
 
-BL31_CPPFLAGS		+=	-DFLEX_BUILD_ID_HEX='"$(FLEX_BUILD_ID_HEX)"'
+FLEX_BUILD_ID_FIRST	:=	$(shell printf %.16s $(FLEX_BUILD_ID_HEX))
+BL31_CPPFLAGS		+=	-DFLEX_BUILD_ID_HIGH=0x$(FLEX_BUILD_ID_FIRST)ULL \
+				-DFLEX_BUILD_ID_LOW=0x$(patsubst $(FLEX_BUILD_ID_FIRST)%,%,$(FLEX_BUILD_ID_HEX))ULL
 ifeq ($(FLEX_DEBUG),1)
 BL31_CPPFLAGS		+=	-DFLEX_DEBUG=1
 endif

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+
+import pytest
+from attacker import PATTERN, Attacker, abi
 
 from flexkit import engine
 from flexkit.deadline import Deadline
+from flexkit.drivers import Session
+from flexkit.errors import FlexError
 from flexkit.link.client import InferRequest, InferResult
+
+ABI = abi()
+OTHER_MACHINE = ("-machine", "its=on", "-device", "edu,dma_mask=0xffffffffffffffff")
 
 
 def _ids(result: InferResult) -> tuple[int, ...]:
@@ -32,3 +41,21 @@ def test_over_ssh(open_session: Callable[..., object], demo: Path, story: str) -
         path = session.put_model(demo, limit)
         result = session.client.infer(InferRequest(path, story, 8, threads=2, ignore_eos=True), limit)
     assert _ids(result) == expected.tokens
+
+
+def test_with_an_interrupt_controller_that_writes_memory_nothing_gets_secure(
+    open_session: Callable[..., AbstractContextManager[Session]],
+) -> None:
+    """Its writes pass no stage 2 and no SMMU. The control: there, a device's DMA reaches every page."""
+    limit = Deadline(60, "another machine")
+    with open_session(extra=OTHER_MACHINE) as other:
+        attacker = Attacker(other.client)
+        with pytest.raises(FlexError):
+            other.client.protect(True, limit)
+        first, second = attacker.own_pages(2)
+        assert attacker.batch(ABI["FLEX_MON_DONATE"], 0, 2)["x0"] == ABI["FLEX_E_STATE"]
+        attacker.run(f"access w {first:#x} 0 {PATTERN:#x}")
+        attacker.run(f"dma in {first:#x} 64")
+        attacker.run(f"dma out {second:#x} 64")
+        assert attacker.run(f"access r {second:#x} 0")["value"] == PATTERN
+        attacker.run("free")

@@ -206,36 +206,6 @@ void flex_count(struct flex_monitor *m, unsigned int stat, uint64_t by)
 	(void)__atomic_add_fetch(&m->stat[stat], by, __ATOMIC_RELAXED);
 }
 
-static int hex_digit(char c)
-{
-	if ((c >= '0') && (c <= '9')) {
-		return c - '0';
-	}
-	return ((c >= 'a') && (c <= 'f')) ? (c - 'a' + 10) : -1;
-}
-
-/* 32 hex digits, lower case; FLEX_E_INVAL for anything else. */
-int flex_identity_parse(const char *hex, struct flex_identity *id)
-{
-	uint64_t half[2] = { 0U, 0U };
-	unsigned int i;
-	int digit;
-
-	for (i = 0U; i < 32U; i++) {
-		digit = hex_digit(hex[i]);
-		if (digit < 0) {
-			return FLEX_E_INVAL;
-		}
-		half[i / 16U] = (half[i / 16U] << 4) | (uint64_t)digit;
-	}
-	if (hex[32] != '\0') {
-		return FLEX_E_INVAL;
-	}
-	id->high = half[0];
-	id->low = half[1];
-	return FLEX_OK;
-}
-
 static void mark_range(struct flex_monitor *m, uint64_t base, uint64_t size, bool hidden)
 {
 	uint64_t at;

@@ -140,7 +140,6 @@ enum flex_verb {
 /* core.c */
 void flex_core_init(struct flex_monitor *m);
 int64_t flex_dispatch(struct flex_monitor *m, struct flex_call *call);
-int flex_identity_parse(const char *hex, struct flex_identity *id);
 void flex_count(struct flex_monitor *m, unsigned int stat, uint64_t by);
 
 /* page.c */

@@ -74,10 +74,8 @@ void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb)
 	}
 	flex_machine_dirty(false);
 	flex_core_init(&flex_monitor);
-	if (flex_identity_parse(FLEX_BUILD_ID_HEX, &flex_monitor.identity[FLEX_PART_MONITOR]) != FLEX_OK) {
-		ERROR("FlexKit: FLEX_BUILD_ID_HEX is not an identity\n");
-		panic();
-	}
+	flex_monitor.identity[FLEX_PART_MONITOR].high = FLEX_BUILD_ID_HIGH;
+	flex_monitor.identity[FLEX_PART_MONITOR].low = FLEX_BUILD_ID_LOW;
 	flex_backend_prepare();
 #ifdef FLEX_DEBUG
 	flex_monitor.identity[FLEX_PART_MONITOR].debug = 1U;
@@ -103,14 +101,4 @@ void flex_monitor_shutdown(void)
 			flex_monitor.ops->scrub(page);
 		}
 	}
-}
-
-void flex_core_enter(void)
-{
-	flex_backend_core_enter();
-}
-
-void flex_core_leave(void)
-{
-	flex_backend_core_leave();
 }

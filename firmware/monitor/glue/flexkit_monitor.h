@@ -10,6 +10,8 @@
 
 #include <flexkit/smc.h>
 
+#include "flex_backend.h"	/* flex_core_enter(), flex_core_leave() */
+
 /* Functions 0x100 to 0x1ff of the vendor-specific EL3 range are ours. */
 #define FLEX_FID_MASK		UINT32_C(0xFFFFFF00)
 
@@ -29,12 +31,6 @@ uintptr_t flex_smc_handler(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, 
  * @dtb: its device tree, in DRAM: not scrubbed
  */
 void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb);
-
-/* A core is about to enter the normal world from power-on: its EL2 is set up as the other cores' are. */
-void flex_core_enter(void);
-
-/* A core leaves for power-off. */
-void flex_core_leave(void);
 
 /* PSCI SYSTEM_OFF or SYSTEM_RESET: everything that is not NORMAL is scrubbed. The dirty flag stays. */
 void flex_monitor_shutdown(void);

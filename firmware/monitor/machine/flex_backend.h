@@ -15,9 +15,9 @@ extern const struct flex_ops flex_backend_ops;
 /* At boot, on one core, after flex_core_init(): protection is off, so that the first switch to on only has to look. */
 void flex_backend_prepare(void);
 
-/* A core is about to enter the normal world from power-on or suspend, or leaves it for one of them. */
-void flex_backend_core_enter(void);
-void flex_backend_core_leave(void);
+/* A core is about to enter the normal world from power-on, or leaves it for power-off: called by TF-A. */
+void flex_core_enter(void);
+void flex_core_leave(void);
 
 /* FLEX_MON_EL2_FAULT: what `handle`'s world is to do next, as TF-A's SMC handlers return it. */
 uintptr_t flex_backend_fault(void *handle);

@@ -118,6 +118,9 @@ uintptr_t flex_backend_fault(void *handle)
 	}
 	write_ctx_reg(get_gpregs_ctx(ctx), CTX_GPREG_X0, read_tpidr_el2());
 	write_tpidr_el2(0U);
+	if ((ec == EC_DABT_LOWER) && gicr_access(ctx, esr)) {
+		SMC_RET0(handle);
+	}
 	if ((ec == EC_DABT_LOWER) || (ec == EC_IABT_LOWER)) {
 		inject_abort(ctx, ec, esr);
 		flex_count(&flex_monitor, FLEX_STAT_FAULTS, 1U);

@@ -89,7 +89,7 @@ static int tables_right(void)
 
 static int turn_on(void)
 {
-	int rc = smmu_on();
+	int rc = gicr_quiet() ? smmu_on() : FLEX_E_NOSYS;
 
 	if (rc == FLEX_OK) {
 		rc = tables_right();
@@ -164,8 +164,8 @@ static int meet_and_wait(void)
  * protect_switch() - FLEX_MON_PROTECT on this core
  *
  * FLEX_E_TIMEOUT: not all online cores came in time, or the SMMU is silent; FLEX_E_STATE: something is secure;
- * FLEX_E_BUSY: a bus master wrote into the tables; FLEX_E_INVAL: other cores are meeting to do the opposite. In all of
- * them nothing has changed.
+ * FLEX_E_BUSY: a bus master wrote into the tables; FLEX_E_NOSYS: the GIC is one; FLEX_E_INVAL: other cores are
+ * meeting to do the opposite. In all of them nothing has changed.
  */
 int protect_switch(bool on)
 {
@@ -189,7 +189,7 @@ int protect_switch(bool on)
 	return rc;
 }
 
-void flex_backend_core_enter(void)
+void flex_core_enter(void)
 {
 	spin_lock(&meet.lock);
 	meet.online |= my_bit();
@@ -197,7 +197,7 @@ void flex_backend_core_enter(void)
 	spin_unlock(&meet.lock);
 }
 
-void flex_backend_core_leave(void)
+void flex_core_leave(void)
 {
 	spin_lock(&meet.lock);
 	meet.online &= ~my_bit();

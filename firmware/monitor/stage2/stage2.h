@@ -5,6 +5,8 @@
 #ifndef FLEX_STAGE2_H
 #define FLEX_STAGE2_H
 
+#include <context.h>
+
 #include "flex_machine.h"
 
 /* 40-bit IPA and PA, 4K granule, walk starts at level 1, inner-shareable write-back walks. */
@@ -27,6 +29,10 @@ void stage2_tlbi(void);
 /* el2.c */
 void el2_vectors(struct flex_pass *pass);
 void el2_set(bool on);
+
+/* gicr.c */
+bool gicr_quiet(void);
+bool gicr_access(cpu_context_t *ctx, uint64_t esr);
 
 /* protect.c */
 int protect_switch(bool on);

@@ -95,7 +95,7 @@ def test_not_text_is_refused(tmp_path: Path) -> None:
         ("base = 0xBF60_0000", "base = 0xBF90_0000", "overlaps"),
         ("base = 0xBF60_0000", "base = 0xBF50_0800", "whole 4K pages"),
         ("base = 0xBF60_0000", "base = 0x0F60_0000", "must lie in DRAM"),
-        ("base = 0x0900_0000", "base = 0x0850_0000", "overlaps"),
+        ("base = 0x0900_0000", "base = 0x0800_8000", "overlaps"),
         ("base = 0x0E90_0000\nsize = 0x0040_0000", "base = 0x0E90_0000\nsize = 0x0010_0000", "needs 0x201000"),
         ("slots = 262144", "slots = 1048576", "region 'slots' holds"),
         ("pin_quota = 65536", "pin_quota = 300000", "larger than the number of slots"),

@@ -42,7 +42,7 @@ INVARIANTS: tuple[Hold, ...] = (
         "I4",
         "Monitor, tables, vectors and SMMU are out of reach, on every core",
         "has",
-        ("system/test_isolation.py", "system/test_suspend.py"),
+        ("system/test_isolation.py", "system/test_suspend.py", "system/test_switching.py"),
         "cores that go and come back, and that stand by; suspend to power-down and of the system is refused",
     ),
     Hold(

@@ -42,6 +42,8 @@ def render(board: Board) -> str:
     wide += [("COMM_BASE", comm_base), ("COMM_SIZE", board.payload.comm_bytes)]
     if board.smmu is not None:
         wide.append(("SMMU_BASE", board.smmu.base))
+    if board.gic is not None:
+        wide.append(("GICR_BASE", board.gic.redistributors))
     lines += [f"#define FLEX_BOARD_{name} FLEX_BOARD_U({value:#x})" for name, value in wide]
     plain = [
         ("IPA_BITS", memory.ipa_bits),

@@ -105,6 +105,13 @@ class Smmu:
 
 
 @dataclass(frozen=True)
+class Gic:
+    """The interrupt controller, as far as it masters memory."""
+
+    redistributors: int = entry("registers of the first redistributor of a GICv3; the others follow, 128 KiB each")
+
+
+@dataclass(frozen=True)
 class DmaMaster:
     """A device that reads or writes memory by itself. Any gate ``none``, and the board is called "DMA open"."""
 
@@ -229,6 +236,7 @@ class Board:
     )
     monitor: Monitor | None = entry("sizes of the monitor; absent exactly when backend is none", default=None)
     payload: Payload | None = entry("sizes of the payload; absent exactly when backend is none", default=None)
+    gic: Gic | None = entry("the interrupt controller that the monitor guards", default=None)
     smmu: Smmu | None = entry("the SMMU that the monitor programs", default=None)
     npu: Npu | None = entry("what its NPU is worth", default=None)
     uboot: UBoot | None = entry("U-Boot's console", default=None)

@@ -51,6 +51,10 @@ int attack_smcon(int argc, char **argv, struct seq_buf *out);
 int attack_block(int argc, char **argv, struct seq_buf *out);
 int attack_churn(int argc, char **argv, struct seq_buf *out);
 
+int attack_disk(int argc, char **argv, struct seq_buf *out);
+int attack_scribble(int argc, char **argv, struct seq_buf *out);
+void attack_scribble_exit(void);
+
 int attack_dma(int argc, char **argv, struct seq_buf *out);
 void attack_dma_exit(void);
 

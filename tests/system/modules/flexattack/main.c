@@ -27,6 +27,7 @@ static const struct {
 	{ "list", attack_list },     { "smcon", attack_smcon },
 	{ "block", attack_block },   { "churn", attack_churn }, { "dma", attack_dma },
 	{ "contig", attack_contig },
+	{ "disk", attack_disk },     { "scribble", attack_scribble },
 };
 
 static DEFINE_MUTEX(attack_lock); /* one command at a time; guards what follows */
@@ -118,6 +119,7 @@ static int __init attack_init(void)
 static void __exit attack_exit(void)
 {
 	debugfs_remove_recursive(folder);
+	attack_scribble_exit();
 	attack_dma_exit();
 	attack_memory_exit();
 	memunmap(firmware.mailbox);

@@ -66,6 +66,7 @@ static void attack_leave(struct attack_way *way)
 struct attack_try {
 	void *at;
 	bool write;
+	bool half; /* 32 bits, as some registers want it */
 	u64 value;
 	long ret;
 };
@@ -74,11 +75,14 @@ static long attack_try_here(void *arg)
 {
 	struct attack_try *try = arg;
 
-	if (try->write) {
+	if (try->write && try->half) {
+		__put_kernel_nofault(try->at, &try->value, u32, fault);
+		try->ret = 0;
+	} else if (try->write) {
 		__put_kernel_nofault(try->at, &try->value, u64, fault);
 		try->ret = 0;
 	} else {
-		try->ret = copy_from_kernel_nofault(&try->value, try->at, sizeof(try->value));
+		try->ret = copy_from_kernel_nofault(&try->value, try->at, try->half ? sizeof(u32) : sizeof(u64));
 	}
 	return try->ret;
 
@@ -87,7 +91,8 @@ fault:
 	return try->ret;
 }
 
-/* r|w PA CORE [VALUE]: through the accessor that expects faults. ret: 0, or -EFAULT (-14) where the access faulted. */
+/* r|w|r4|w4 PA CORE [VALUE]: 8 or 4 bytes, through the accessor that expects faults. ret: 0, or -EFAULT (-14) where the
+ * access faulted. */
 int attack_access(int argc, char **argv, struct seq_buf *out)
 {
 	struct attack_try try = {};
@@ -98,6 +103,7 @@ int attack_access(int argc, char **argv, struct seq_buf *out)
 	if (argc < 3 || attack_number(argv[1], &pa) || attack_number(argv[2], &core))
 		return -EINVAL;
 	try.write = argv[0][0] == 'w';
+	try.half = argv[0][1] == '4';
 	if (try.write && (argc < 4 || attack_number(argv[3], &try.value)))
 		return -EINVAL;
 	ret = attack_reach(pa, &way);

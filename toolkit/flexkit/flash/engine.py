@@ -42,8 +42,8 @@ Ask = Callable[[NeedsHands], None]
 class Outcome:
     """What writing one region took. ``chunks`` in it; ``written``: those that differed; ``repeated``: writes beyond the
     first of a chunk; ``disagreed``: looks that differed from the majority; ``recovered``: times that the device was
-    lost and came back; ``resumed_at``: the chunk at which an earlier attempt had broken off; ``troubles``: what went
-    wrong, in words, the first few."""
+    lost and came back; ``resumed_at``: the chunk at which an earlier attempt had broken off; ``passes`` over the
+    region; ``proof``: how chunks were judged; ``troubles``: what went wrong, in words, the first few."""
 
     chunks: int = 0
     written: int = 0

@@ -1,4 +1,4 @@
-"""A board that runs, over its shell: the slot of an A/B pair that it does not run from is written, and then chosen."""
+"""A board that runs, over its shell: the slot of an A/B pair that it does not run from is written."""
 
 from __future__ import annotations
 
@@ -99,10 +99,6 @@ class SshMedium(ToolMedium):
 
     def describe(self, write: Write) -> Sequence[str]:
         return [f"ssh BOARD dd of={self._device} bs=512 seek={write.offset // 512} conv=notrunc,fsync <{write.path}"]
-
-    def choose(self, command: str, deadline: Deadline) -> None:
-        """Make the board start from what was written; after it was verified."""
-        self._run(command, deadline)
 
     def _dd_from(self, offset: int, count: int) -> str:
         first, blocks = offset // self.block, count // self.block

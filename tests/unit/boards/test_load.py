@@ -112,6 +112,7 @@ def test_not_text_is_refused(tmp_path: Path) -> None:
         ('kind = "file"', 'kind = "card"', "of kind 'file' with a bus"),
         ('backend = "stage2"', 'backend = "none"', "[monitor] must be there exactly when backend is not 'none'"),
         ('layout = "qemu"', 'layout = "qemu"\nmonitor_missing = "tired"', "exactly when backend is 'none'"),
+        ("[gic]\nredistributors = 0x080A_0000\n", "", "[gic] is missing"),
         (SMMU, "", "no [smmu] that the monitor programs"),
         ("[smmu]", '[[memory.bank]]\nname = "high"\nbase = 0x8000_0000\nsize = 4096\n[smmu]', "'high' overlaps 'dram'"),
         ("[smmu]", '[[memory.bank]]\nname = "low"\nbase = 0x0900_0000\nsize = 16\n[smmu]', "'low' overlaps 'uart0'"),

@@ -12,6 +12,7 @@ def render(board: Board) -> str:
     hidden = [region for region in memory.regions if region.to in ("hidden", "secure", "shared")]
     reserved = "\n".join(_reserved(region) for region in hidden)
     shared = memory.region("shared")
+    disabled = "".join(f'\n&{label} {{\n\tstatus = "disabled";\n}};\n' for label in board.build.kernel.disabled)
     return f"""\
 /* Generated from boards/{board.name}.toml by flexkit.boards.overlay: edit that file. */
 /dts-v1/;
@@ -31,7 +32,7 @@ def render(board: Board) -> str:
 \t\t}};
 \t}};
 }};
-"""
+{disabled}"""
 
 
 def _reserved(region: Region) -> str:

@@ -34,6 +34,7 @@ class KernelRecipe:
     fragments: tuple[str, ...] = entry("configuration over flexkit.config: files below boards/", default=())
     cmdline: Literal["built in", "boot loader"] = entry("who brings boot.cmdline", default="built in")
     dtb: str = entry("upstream's device tree, below arch/arm64/boot/dts; absent: the firmware brings one", default="")
+    disabled: tuple[str, ...] = entry("labels in that tree that Linux may not use beside the monitor", default=())
     dts: str = entry("a device tree of ours instead, below boards/", default="")
 
 

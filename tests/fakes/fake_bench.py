@@ -14,6 +14,7 @@ from flexkit.bench.board import (
     ExecResult,
     FaultResult,
     Flavour,
+    Mode,
     RecallResult,
     RunRequest,
     RunResult,
@@ -123,7 +124,8 @@ class FakeBoard:
             boot_seconds=4.0,
         )
 
-    def put_model(self, path: Path, deadline: Deadline) -> str:
+    def put_model(self, path: Path, mode: Mode, deadline: Deadline) -> str:
+        del mode
         self.files[path.name] = path.stat().st_size
         self._spend(0.5)
         return path.name

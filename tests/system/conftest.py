@@ -117,7 +117,7 @@ def infer(board: Session, demo: Path, story: str) -> Infer:
 
     def run(tokens: int = 8, *, prompt: str = story, mode: str = "flexserve", threads: int = 2) -> InferResult:
         limit = Deadline(120, f"infer ({mode})")
-        path = board.put_model(demo, limit)
+        path = board.put_model(demo, limit, mode)
         request = InferRequest(path, prompt, tokens, mode=mode, threads=threads, ignore_eos=True)
         return board.client.infer(request, limit)
 

@@ -14,6 +14,7 @@ from flexkit.drivers import Session
 from flexkit.errors import FlexError
 from flexkit.events import Bus
 from flexkit.link.client import InferRequest, InferResult
+from flexkit.models import atrest
 
 Infer = Callable[..., InferResult]
 PROMPTS = 200
@@ -48,7 +49,7 @@ def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: P
     expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
     infer()
     limit = Deadline(30, "recall")
-    weights = -(-demo.stat().st_size // 4096)
+    weights = atrest.sealed_form(demo, limit).stat().st_size // 4096
     session = board.client.stats(limit).info["secure_now"] - weights
     assert session > 0
     for pages in (1, 7, 64, weights // 2):

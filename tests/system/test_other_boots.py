@@ -27,7 +27,7 @@ def test_stock_gives_the_reference_tokens(open_session: Callable[..., object], d
     expected = engine.reference_tokens(demo, story, 24, ignore_eos=True)
     limit = Deadline(240, "stock")
     with open_session(flavour="stock") as session:  # type: ignore[attr-defined]
-        path = session.put_model(demo, limit)
+        path = session.put_model(demo, limit, "stock")
         result = session.client.infer(InferRequest(path, story, 24, mode="stock", ignore_eos=True), limit)
         assert session.client.check("cat /sys/devices/system/cpu/online", limit).strip() == "0-1"
     assert _ids(result) == expected.tokens

@@ -62,17 +62,20 @@ struct flex_order {
 };
 
 /*
- * Slots: the payload hands out ranges of the monitor's slots. A model's range starts at `slot` and holds the file,
- * byte for byte: byte b of the GGUF is byte b % 4096 of slot + b / 4096.
+ * Slots: the payload hands out ranges of the monitor's slots. A model's range starts at `slot` and is brought the sealed
+ * file (sealed.h), byte for byte: byte b of it in byte b % 4096 of slot + b / 4096. The payload decrypts in place.
  *
  * op (a1..a5) -> DONE, x2..
  *
  * MODEL_OPEN(bytes)                     -> x2 = model, x3 = first slot. A model is a small number, not a pointer.
- * CLAIM(mailbox, count, slot)           -> x2 = pages claimed. Donated pages of the mailbox become slot, slot + 1, ...
- *                                          The range must lie in one open model or session of this payload.
+ * CLAIM(mailbox, count, slot)           -> x2 = pages claimed, x3 = ticks that decrypting them took. Donated pages of
+ *                                          the mailbox become slot, slot + 1, ... The range must lie in one open model
+ *                                          or session of this payload. What is refused, GENERATE says.
  * MODEL_REGION(model, base, size)       -> the model's bytes lie in this secured region instead of in slots
- * MODEL_START(model)                    -> parses and checks the GGUF; FLEX_E_MODEL with the reason in session 0's
- *                                          comm area; may yield NEED. x2 = longest context in tokens.
+ * MODEL_START(model)                    -> opens the sealed file (a region: all of it), parses and checks the GGUF;
+ *                                          FLEX_E_MODEL with the reason in session 0's comm area; may yield NEED.
+ *                                          x2 = longest context in tokens, x3 = ticks of opening a region. A model that was
+ *                                          refused for its seal, now or later, stays so until it is closed.
  * MODEL_CLOSE(model)                    -> every slot dropped (pages DONATED: the driver recalls them) or the region
  *                                          given up. FLEX_E_BUSY while a session is open on it.
  * SESSION_OPEN(model, context, threads) -> x2 = session, x3 = first slot, x4 = pages of working memory (KV cache,

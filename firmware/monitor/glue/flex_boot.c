@@ -31,6 +31,7 @@ static const struct {
 	{ "no SME", read_id_aa64pfr1_el1, 24U, 0U, 0U },
 	{ "40-bit physical addresses", read_id_aa64mmfr0_el1, 0U, 2U, 15U },
 	{ "atomics", read_id_aa64isar0_el1, 20U, 2U, 15U },
+	{ "AES and polynomial multiplication", read_id_aa64isar0_el1, 4U, (FLEX_BOARD_HAS_AES != 0) ? 2U : 0U, 15U },
 	{ "dot product", read_id_aa64isar0_el1, 44U, 1U, 15U },
 	{ "int8 matrix product", read_id_aa64isar1_el1, 52U, FLEX_BOARD_HAS_I8MM, 15U },
 };

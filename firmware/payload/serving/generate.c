@@ -13,22 +13,15 @@
 static int weights_pin(void *ctx, const void *addr, uint64_t bytes)
 {
 	struct srv_session *session = ctx;
-	const struct srv_model *model = session->model;
-	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
-	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE;
 
-	return (int)srv_pin_wait(model->slots.first + first, last - first + 1, model->slots.first + model->slots.count,
-				 &session->wait_ticks);
+	return (int)srv_weights_pin(session->model, addr, bytes, &session->wait_ticks);
 }
 
 static void weights_unpin(void *ctx, const void *addr, uint64_t bytes)
 {
-	struct srv_session *session = ctx;
-	const struct srv_model *model = session->model;
-	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
-	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE;
+	const struct srv_session *session = ctx;
 
-	srv_unpin(model->slots.first + first, last - first + 1);
+	srv_weights_unpin(session->model, addr, bytes);
 }
 
 static void run_parallel(void *ctx, void (*fn)(void *arg, uint32_t tile), void *arg, uint32_t tiles)
@@ -171,6 +164,8 @@ static int64_t generate_pinned(struct srv_session *session, struct rt_call *call
 	if (error)
 		return error;
 	error = generate(session, call);
+	if (error == FLEX_E_MODEL)
+		srv_comm_reason(srv_session_number(session), srv_weights_refusal(session->model));
 	srv_unpin(slots->first, slots->count);
 	return error;
 }

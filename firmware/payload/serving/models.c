@@ -99,7 +99,7 @@ static struct srv_model *model_take(uint64_t bytes)
 	if (model && srv_space_take(&srv_slots, pages, &model->slots)) {
 		model_move(model, MODEL_EV_OPEN);
 		model->bytes = bytes;
-		model->image = rt_slot_address(model->slots.first);
+		model->file = rt_slot_address(model->slots.first);
 	} else {
 		model = NULL;
 	}
@@ -159,7 +159,7 @@ void srv_model_region(struct rt_call *call)
 		call->status = rt_smc(FLEX_MON_REGION_USE, base, size, 1).status;
 		if (call->status == FLEX_OK) {
 			model->region = (struct srv_range){ base, size };
-			model->image = rt_region_map(base, size);
+			model->file = rt_region_map(base, size);
 		}
 		model_moves(model, MODEL_EV_REFUSED);
 	}
@@ -181,24 +181,17 @@ void srv_release_regions(void)
 	}
 }
 
-/* flx_host.pin while the header is read. */
+/* flx_host.pin while the GGUF's header is read. */
 static int header_pin(void *ctx, const void *addr, uint64_t bytes)
 {
-	const struct srv_model *model = ctx;
-	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
-	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE, waited = 0;
+	uint64_t waited = 0;
 
-	return (int)srv_pin_wait(model->slots.first + first, last - first + 1, model->slots.first + model->slots.count,
-				 &waited);
+	return (int)srv_weights_pin(ctx, addr, bytes, &waited);
 }
 
 static void header_unpin(void *ctx, const void *addr, uint64_t bytes)
 {
-	const struct srv_model *model = ctx;
-	uint64_t offset = (uint64_t)((const uint8_t *)addr - (const uint8_t *)model->image);
-	uint64_t first = offset / FLEX_PAGE_SIZE, last = (offset + bytes - 1) / FLEX_PAGE_SIZE;
-
-	srv_unpin(model->slots.first + first, last - first + 1);
+	srv_weights_unpin(ctx, addr, bytes);
 }
 
 static bool heap_take(struct srv_model *model, uint64_t bytes)
@@ -222,7 +215,7 @@ static void heap_give(struct srv_model *model)
 	rt_unlock(&srv_tables, mask);
 }
 
-/* Parses the file. FLEX_OK, FLEX_E_MODEL with a reason, or what the NW answered. */
+/* Parses the GGUF. FLEX_OK, FLEX_E_MODEL with a reason, or what the NW answered. */
 static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
 {
 	const bool region = model->region.count != 0;
@@ -232,7 +225,7 @@ static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
 		.unpin = region ? NULL : header_unpin,
 	};
 	uint64_t bytes = 0;
-	int error = flx_model_measure(&host, model->image, model->bytes, &bytes, reason);
+	int error = flx_model_measure(&host, model->image, model->seal.bytes, &bytes, reason);
 
 	if (error)
 		return error == FLX_E_MODEL ? FLEX_E_MODEL : error;
@@ -240,7 +233,7 @@ static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
 		memcpy(reason->text, "vocabulary too large for the payload's memory", 46);
 		return FLEX_E_MODEL;
 	}
-	error = flx_model_load(&model->flx, &host, model->image, model->bytes,
+	error = flx_model_load(&model->flx, &host, model->image, model->seal.bytes,
 			       (uint8_t *)rt_heap() + model->heap.first * FLEX_PAGE_SIZE,
 			       model->heap.count * FLEX_PAGE_SIZE, reason);
 	if (!error)
@@ -264,7 +257,21 @@ static void choose_caps(void)
 		__atomic_store_n(&srv_caps, flx_fastest_caps(caps, ticks), __ATOMIC_RELAXED);
 }
 
-/* MODEL_START(model) -> longest context */
+/* Opens and parses. Errors as in model_parse(); *ticks: of opening. */
+static int64_t model_begin(struct srv_model *model, struct flx_reason *reason, uint64_t *ticks)
+{
+	const char *refusal;
+	int64_t error = srv_weights_open(model, ticks);
+
+	if (!error)
+		error = model_parse(model, reason);
+	refusal = srv_weights_refusal(model);
+	if (refusal[0])
+		memcpy(reason->text, refusal, strlen(refusal) + 1);
+	return error;
+}
+
+/* MODEL_START(model) -> longest context, ticks of opening */
 void srv_model_start(struct rt_call *call)
 {
 	struct srv_model *model = srv_model_get(call->arg[0], SRV_IN(MODEL_OPEN) | SRV_IN(MODEL_READY), &call->status);
@@ -279,7 +286,7 @@ void srv_model_start(struct rt_call *call)
 	rt_unlock(&srv_tables, mask);
 	if (mine) {
 		choose_caps();
-		call->status = model_parse(model, &reason);
+		call->status = model_begin(model, &reason, &call->value[1]);
 		srv_comm_reason(0, reason.text);
 		if (call->status == FLEX_OK)
 			srv_order_publish((uint64_t)(model - models), model);
@@ -322,6 +329,7 @@ void srv_model_close(struct rt_call *call)
 		region_give(model);
 	srv_drop(&model->slots, false);
 	heap_give(model);
+	srv_weights_close(model);
 	mask = rt_lock(&srv_tables);
 	srv_space_give(&srv_slots, &model->slots);
 	model_move(model, MODEL_EV_FREE);

@@ -2,7 +2,8 @@
 /*
  * The order in which a model's weights are next used, for the NW to take them back from its end: a pass reads the
  * embedding, the layers one after the other, then the output; so the last layers go first, and the first ones compute
- * while the rest is read again. It says no more than the file's table of tensors, which the NW has anyway.
+ * while the rest is read again. Before all of it comes what opens it: the sealed file's header and table. It shows how
+ * large layers are, and so do the pages that a pass asks for.
  */
 #include "serving.h"
 
@@ -80,6 +81,7 @@ void srv_order_publish(uint64_t number, const struct srv_model *model)
 	if (model->region.count)
 		return;
 	SHOW(list.order->count, 0);
+	list_add(&list, &(struct span){ model->file, model->image });
 	add_tensor(&list, &weights->embedding);
 	for (uint32_t i = 0; i < model->flx.config.layers; i++) {
 		struct span span = layer_span(&weights->layer[i]);

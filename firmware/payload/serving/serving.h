@@ -17,6 +17,7 @@
 
 #include "flex_board.h"
 #include "rt/rt.h"
+#include "sealing.h"
 
 #define SRV_MODELS FLEX_MODELS
 #define SRV_NEED_PAGES 2048 /* of one NEED at the most: 8 MiB */
@@ -54,7 +55,11 @@ struct srv_model {
 	struct srv_range slots;
 	struct srv_range region; /* physical; count (bytes) 0: the model lies in its slots */
 	struct srv_range heap;   /* count 0: none */
-	const void *image;
+	uint8_t *file;           /* its first page, in the window or the region */
+	bool opened;             /* `seal` and `image` are there; they stay until the model is closed */
+	int refused;             /* FLEX_SEALED_E_*: nothing of it is computed with any more */
+	struct seal seal;
+	const uint8_t *image;    /* the GGUF in the file */
 	struct flx_model flx;
 };
 
@@ -112,6 +117,36 @@ uint64_t srv_pinned_pages(void);
 
 /* Reduces what the NW answered to a yield to FLEX_OK or one of FLEX_E_*. */
 int64_t srv_answer(int64_t answer);
+
+/* ---- weights.c: contents of models, sealed and opened ---- */
+
+/*
+ * Around a claim into a model's slots: between the two nobody takes what these slots hold for opened. False if somebody
+ * just opens one of them, or another claim is under way. settle: the first `claimed` have new contents.
+ */
+bool srv_contents_seize(uint64_t first, uint64_t count);
+void srv_contents_settle(uint64_t first, uint64_t count, uint64_t claimed);
+
+/*
+ * Opens the model's header, and all of it if it lies in a region. Yields NEED. FLEX_OK (also when it was open already),
+ * FLEX_E_MODEL with a refusal, or what the NW answered. *ticks: what opening a region took. Nobody else starts the model
+ * meanwhile.
+ */
+int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks);
+void srv_weights_close(struct srv_model *model);
+
+/* Opens slots that were just claimed, as far as that can be done now. Ticks that it took. */
+uint64_t srv_weights_claimed(struct srv_model *model, uint64_t first, uint64_t count);
+
+/*
+ * Pins [addr, addr + bytes) of an open model's image that lies in slots, every page of it authenticated. Yields NEED.
+ * FLEX_E_MODEL with a refusal, or what the NW answered: nothing is pinned then. Adds to *waited.
+ */
+int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, uint64_t *waited);
+void srv_weights_unpin(const struct srv_model *model, const void *addr, uint64_t bytes);
+
+/* Why the model is refused; empty if it is not. */
+const char *srv_weights_refusal(const struct srv_model *model);
 
 /* ---- comm.c: what is shown to the NW ---- */
 

@@ -47,12 +47,14 @@ enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part)
 
 /**
  * flex_clock_shift() - some of the time up to now belonged to another part
- * @clock: of the request
+ * @clock: or NULL, when nobody measures
  * @part: that part
  * @ticks: how much of it, since the part under way began
  */
 void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks)
 {
+	if (!clock)
+		return;
 	flex_clock_charge(clock, flex_ticks());
 	if (clock->first_token)
 		return;

@@ -180,7 +180,7 @@ struct flex_batch {
 struct flex_clock;
 u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range);
 int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
-int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count);
+int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count, u64 *opening);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
 	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded);
 int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_clock *clock);

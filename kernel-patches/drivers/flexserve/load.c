@@ -157,7 +157,7 @@ int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages
 
 /* The lease's mailbox names the pages. Return: how many are the slots' now. */
 static u32 flex_donate_batch(struct flex_mailbox_lease *lease, u32 slot, u32 count,
-			     u32 *donated, s64 *error)
+			     u32 *donated, u64 *opening, s64 *error)
 {
 	struct arm_smccc_1_2_regs res;
 
@@ -170,7 +170,10 @@ static u32 flex_donate_batch(struct flex_mailbox_lease *lease, u32 slot, u32 cou
 		return 0;
 	*error = flex_payload_call(FLEX_OP_CLAIM, lease->index, *donated, slot, &res);
 	/* Even a claim that failed says how far it came; a panic forgets all. */
-	return *error == FLEX_E_PANIC ? 0 : min_t(u64, res.a2, *donated);
+	if (*error == FLEX_E_PANIC)
+		return 0;
+	*opening = res.a3;
+	return min_t(u64, res.a2, *donated);
 }
 
 /**
@@ -179,17 +182,19 @@ static u32 flex_donate_batch(struct flex_mailbox_lease *lease, u32 slot, u32 cou
  * @index: first slot, empty, from the start of the range
  * @page: pages, the caller's no longer, whatever happens
  * @count: of them, at most FLEX_BATCH
+ * @opening: gets the ticks that the payload took to decrypt them
  *
  * May sleep. Return: 0 when all lie in their slots; otherwise a negative
  * errno, and those that do not are free again.
  */
-int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count)
+int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count, u64 *opening)
 {
 	struct flex_mailbox_lease *lease;
 	u32 i, donated, claimed;
 	s64 error;
 	int ret;
 
+	*opening = 0;
 	ret = flex_protect_get();
 	if (ret) {
 		flex_free_pages(page, count);
@@ -201,7 +206,7 @@ int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 cou
 		__SetPageOffline(page[i]);
 		lease->memory->page[i] = flex_page_address(page[i]);
 	}
-	claimed = flex_donate_batch(lease, range->first + index, count, &donated, &error);
+	claimed = flex_donate_batch(lease, range->first + index, count, &donated, opening, &error);
 	flex_mailbox_put(lease);
 
 	flex_range_publish(range, index, page, claimed);
@@ -221,6 +226,7 @@ int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 cou
 static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct file *file,
 			 u64 bytes, struct flex_batch *batch, struct flex_clock *clock)
 {
+	u64 opening;
 	u32 i, got;
 	int ret = 0;
 
@@ -242,7 +248,9 @@ static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct f
 
 	flex_clock_enter(clock, FLEX_PART_DONATE);
 	*run = got;
-	return flex_donate(range, index, batch->page, got);
+	ret = flex_donate(range, index, batch->page, got, &opening);
+	flex_clock_shift(clock, FLEX_PART_DECRYPT, opening);
+	return ret;
 }
 
 /**

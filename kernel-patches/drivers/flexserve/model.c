@@ -252,6 +252,8 @@ int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *r
 	enum flex_part before = flex_clock_enter(clock, FLEX_PART_PREFILL);
 	s64 error = flex_payload_run(&call);
 
+	if (error == FLEX_OK)
+		flex_clock_shift(clock, FLEX_PART_DECRYPT, call.result.a3);
 	flex_clock_enter(clock, before);
 	if (error == FLEX_OK) {
 		model->max_context = call.result.a2;

@@ -1,21 +1,34 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Operations: what is refused, what may follow what, and a generation through holes. */
 #include "fake_engine.h"
+#include "fake_seal.h"
 #include "serving.h"
 #include "test.h"
 
 static const struct fake_header shape = { FAKE_MAGIC, 4, 5, 200 };
-#define MODEL_BYTES (fake_model_pages(&shape) * FLEX_PAGE_SIZE)
+#define PLAIN_PAGES 21 /* of the shape */
+#define SEAL_PAGES 2 /* header and table */
+#define FILE_PAGES (SEAL_PAGES + PLAIN_PAGES)
+#define MODEL_BYTES (FILE_PAGES * FLEX_PAGE_SIZE)
+
+static uint8_t file[FILE_PAGES][FLEX_PAGE_SIZE]; /* the model, sealed */
+
+static void make_file(void)
+{
+	static uint8_t plain[PLAIN_PAGES][FLEX_PAGE_SIZE];
+
+	EQUAL(fake_model_pages(&shape), PLAIN_PAGES);
+	EQUAL(fake_sealed_pages(PLAIN_PAGES), FILE_PAGES);
+	memcpy(plain[0], &shape, sizeof(shape));
+	for (uint64_t number = 1; number < PLAIN_PAGES; number++)
+		memcpy(plain[number], &(uint64_t){ FAKE_STAMP + number }, sizeof(uint64_t));
+	fake_seal(file[0], plain[0], PLAIN_PAGES, 1, "sealing0");
+}
 
 /* The file's page `number`, into DRAM page `index`. */
 static void load_page(uint64_t index, uint64_t number)
 {
-	uint64_t stamp = FAKE_STAMP + number;
-
-	if (number == 0)
-		memcpy(fake_page(index), &shape, sizeof(shape));
-	else
-		memcpy(fake_page(index), &stamp, sizeof(stamp));
+	memcpy(fake_page(index), file[number], FLEX_PAGE_SIZE);
 }
 
 static uint64_t next_page; /* DRAM pages are given in this order */
@@ -28,7 +41,7 @@ static void give_slot(uint64_t slot)
 
 	while (!fake_is_nw(index))
 		index = next_page++ % 2048;
-	if (slot >= model_first && slot < model_first + fake_model_pages(&shape))
+	if (slot >= model_first && slot < model_first + FILE_PAGES)
 		load_page(index, slot - model_first);
 	EQUAL(fake_give(index, slot), FLEX_TOS_DONE);
 }
@@ -99,8 +112,8 @@ static void bad_arguments_are_refused(void)
 		{ FLEX_OP_CLAIM, FLEX_BOARD_MAILBOXES, 1, 0, 0, FLEX_E_INVAL },
 		{ FLEX_OP_CLAIM, 0, 0, 0, 0, FLEX_E_INVAL },
 		{ FLEX_OP_CLAIM, 0, 513, 0, 0, FLEX_E_INVAL },
-		{ FLEX_OP_CLAIM, 0, 1, 21, 0, FLEX_E_INVAL },        /* behind the model */
-		{ FLEX_OP_CLAIM, 0, 2, 20, 0, FLEX_E_INVAL },        /* across its end */
+		{ FLEX_OP_CLAIM, 0, 1, FILE_PAGES, 0, FLEX_E_INVAL },        /* behind the model */
+		{ FLEX_OP_CLAIM, 0, 2, FILE_PAGES - 1, 0, FLEX_E_INVAL },        /* across its end */
 		{ FLEX_OP_CLAIM, 0, 2, ~0ULL, 0, FLEX_E_INVAL },
 		{ FLEX_OP_MODEL_REGION, 0, FLEX_BOARD_DRAM_BASE + 4096, 0x200000, 0, FLEX_E_INVAL },
 		{ FLEX_OP_MODEL_REGION, 0, FLEX_BOARD_DRAM_BASE, 0, 0, FLEX_E_INVAL },
@@ -166,16 +179,17 @@ static void bad_arguments_of_a_session_are_refused(void)
 	EQUAL(fake_call(FLEX_OP_SESSION_CANCEL, session, 0, 0, 0).status, FLEX_E_STATE);
 }
 
-/* What is used first stands first: a layer is a run, whatever the order of its tensors. */
+/* What is used first stands first: header and table, then each layer, whatever the order of its tensors. */
 static void the_order_of_next_use_is_published(void)
 {
 	uint64_t model = start_model();
 	const struct flex_order *order =
 		(void *)((uint8_t *)rt_comm() + FLEX_COMM_ORDER + model * FLEX_COMM_ORDER_SIZE);
 
-	EQUAL(order->count, shape.layers);
+	EQUAL(order->count, 1 + shape.layers);
+	EQUAL(order->run[0], SEAL_PAGES);
 	for (uint64_t i = 0; i < shape.layers; i++)
-		EQUAL(order->run[i], (1 + i * shape.layer_pages) << 32 | shape.layer_pages);
+		EQUAL(order->run[1 + i], (SEAL_PAGES + 1 + i * shape.layer_pages) << 32 | shape.layer_pages);
 }
 
 static void model_in_use_is_not_closed(void)
@@ -213,7 +227,7 @@ static void model_in_a_region_asks_for_nothing(void)
 {
 	uint64_t model = open_model(), session;
 
-	for (uint64_t i = 0; i < fake_model_pages(&shape); i++)
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
 		load_page(512 + i, i);
 	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
 	EQUAL(fake_call(FLEX_OP_MODEL_REGION, model, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_TOS_DONE);
@@ -233,9 +247,9 @@ static void foreign_file_is_refused_with_a_reason(void)
 	model_first = FLEX_BOARD_SLOTS; /* so that nothing is written into its pages */
 	fake_on_yield = obliging;
 	EQUAL(fake_call(FLEX_OP_MODEL_START, call.value[0], 0, 0, 0).status, FLEX_E_MODEL);
-	EQUAL(strcmp((char *)comm->reason, "not a fake model"), 0);
+	EQUAL(strcmp((char *)comm->reason, FLEX_SEALED_E_PLAIN_TEXT), 0);
 	EQUAL(srv_pinned_pages(), 0);
-	/* It stays open: the file may be loaded again, or closed. */
+	/* It stays refused until it is closed. */
 	EQUAL(fake_call(FLEX_OP_MODEL_START, call.value[0], 0, 0, 0).status, FLEX_E_MODEL);
 	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, call.value[0], 0, 0, 0).status, FLEX_TOS_DONE);
 }
@@ -426,5 +440,6 @@ int main(void)
 		TEST(sessions_and_models_run_out_and_come_back),
 	};
 
+	make_file();
 	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));
 }

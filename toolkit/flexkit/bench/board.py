@@ -147,9 +147,9 @@ class BenchBoard(Protocol):
         """(Re)boot into this flavour, its media flashed and verified, and check the reported identities against the
         build. Booting the flavour that already runs restarts it."""
 
-    def put_model(self, path: Path, deadline: Deadline) -> str:
-        """Make a model file available on the board (checked by SHA-256; no copy when it is there). Returns its name
-        there."""
+    def put_model(self, path: Path, mode: Mode, deadline: Deadline) -> str:
+        """Make a model available on the board in the form that the mode reads: sealed, or as it is (checked by SHA-256;
+        no copy when it is there). Returns its name there."""
 
     def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
         """Run one prompt to its end."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, RunRequest, RunResult, Spent, StepKind
+from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, Mode, RunRequest, RunResult, Spent, StepKind
 from flexkit.bench.oracle import Expected
 from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Recorder, cell
@@ -82,7 +82,7 @@ class Session:
     flavour: Flavour = "flex"
     boots: int = 0
     up: bool = False
-    _remote: dict[Path, str] = field(default_factory=dict)
+    _remote: dict[tuple[Path, Mode], str] = field(default_factory=dict)
     _resident: dict[Path, None] = field(default_factory=dict)
     _protected: bool | None = None
 
@@ -141,23 +141,25 @@ class Session:
             where |= {"mode": variant.mode, "cache": variant.cache, "page_cache": variant.page_cache}
         return where | more
 
-    def remote(self, model: ModelFile) -> str:
-        """The model's name on the board, which gets it first if it does not have it in this boot."""
-        if model.path not in self._remote:
+    def remote(self, model: ModelFile, mode: Mode) -> str:
+        """The model's name on the board in the form that the mode reads; the board gets it first if it does not have
+        it in this boot."""
+        form = (model.path, mode)
+        if form not in self._remote:
             with self.bus.step("model", model.label), self.recorder.attempt("model", **self._of(model)):
                 deadline = self.within(self.limits.transfer, f"send {model.label}")
-                self._remote[model.path] = self.board.put_model(model.path, deadline)
-        return self._remote[model.path]
+                self._remote[form] = self.board.put_model(model.path, mode, deadline)
+        return self._remote[form]
 
     def prepare(self, variant: Variant, question: Question | None) -> None:
         """Bring the board into the state in which this variant is measured."""
         if question:
-            self.remote(question.model)
+            self.remote(question.model, variant.mode)
         if variant.mode == "stock":
             return
         warm = question.model.path if question and variant.cache not in (None, "cold") else None
         for path in [path for path in self._resident if path != warm]:
-            self.board.forget(self._remote[path], self.within(self.limits.command, "drop cached weights"))
+            self.board.forget(self._remote[path, "flexserve"], self.within(self.limits.command, "drop cached weights"))
             del self._resident[path]
         if warm is None:
             self._protect(variant.mode == "normal")
@@ -180,7 +182,7 @@ class Session:
         """One prompt, unchecked."""
         request = RunRequest(
             mode=variant.mode,
-            model=self.remote(question.model),
+            model=self.remote(question.model, variant.mode),
             prompt=question.prompt,
             n_predict=question.n_predict,
             context=question.context,

@@ -175,7 +175,7 @@ def _measure_page_cache(session: Session, spec: Reclaim, question: Question, cel
     where = session.where(variant=_IDLE, round=round_, subject="the same from page cache")
     with session.recorder.attempt("reclaim", cell, **where):
         session.prepare(_IDLE, None)
-        read = ("sh", "-c", 'cat "$0" > /dev/null', session.remote(question.model))
+        read = ("sh", "-c", 'cat "$0" > /dev/null', session.remote(question.model, "flexserve"))
         ended_well(board.execute(DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
         # Other memory first: whoever takes it last would take the page cache too.
         leave = question.model.path.stat().st_size + spec.leave_bytes

@@ -23,6 +23,7 @@ from flexkit.errors import BadInput, FlexError
 from flexkit.link import batch as link_batch
 from flexkit.link.bench import measure_on, run_on
 from flexkit.link.client import Client
+from flexkit.models import atrest
 from flexkit.report.schema import Key
 
 T = TypeVar("T")
@@ -77,7 +78,9 @@ class VirtualRunner(Runner):
         if self.suite.generation:
             self._plan_generation(self.suite.generation)
         recorder = self.session.recorder
-        files = {self._name(question.model.path): question.model.path for question in self._questions.values()}
+        modes = [variant.mode for group in spec.groups for variant in group] if (spec := self.suite.generation) else []
+        forms = {self._form(question, mode) for question in self._questions.values() for mode in modes}
+        files = {self._name(path): path for path in forms}
         why = self._boot_batch(board, files)
         for step in self._steps:
             for cell, metrics in step.cells.items():
@@ -154,14 +157,14 @@ class VirtualRunner(Runner):
                 for round_ in range(-1, self.suite.rounds):
                     self._plan_answer(question, variant, round_)
             if variant.mode == "flexserve":
-                for path in dict.fromkeys(question.model.path for question in self._questions.values()):
+                for path in dict.fromkeys(self._form(question, variant.mode) for question in self._questions.values()):
                     self._forget(f"/{self._name(path)}")
 
     def _plan_answer(self, question: Question, variant: Variant, round_: int) -> None:
         limit, session = self.session.deadline, self.session
         request = RunRequest(
             mode=variant.mode,
-            model=f"/{self._name(question.model.path)}",
+            model=f"/{self._name(self._form(question, variant.mode))}",
             prompt=question.prompt,
             n_predict=question.n_predict,
             context=question.context,
@@ -181,6 +184,9 @@ class VirtualRunner(Runner):
             put_generation(session.recorder, cell, round_, result, session.counter_hz)
 
         self._steps.append(_Step({cell: record.GENERATION}, where, _then(answer, put)))
+
+    def _form(self, question: Question, mode: str) -> Path:
+        return atrest.for_mode(question.model.path, mode, self.session.deadline)
 
     @staticmethod
     def _name(path: Path) -> str:

@@ -17,7 +17,7 @@ Support = Literal["silicon", "emulated", "built only"]
 Backend = Literal["stage2", "gpt", "none"]
 Gate = Literal["smmu", "firewall", "none"]
 Reach = Literal["nw", "hidden", "shared", "secure"]
-Feature = Literal["fp", "asimd", "atomics", "dotprod", "i8mm"]
+Feature = Literal["fp", "asimd", "aes", "atomics", "dotprod", "i8mm"]
 Place = Literal["spi", "emmc", "sd", "usb", "network", "flash"]
 
 

@@ -1,7 +1,7 @@
 """The build graph: which part is made of what. A part whose inputs have not changed is not made again.
 
     sources -> kernel-stock -> kernel -> modules
-    sources -> monitor (TF-A with the monitor), payload      -> images -> manifest
+    sources -> monitor (TF-A with the monitor), payload (with Mbed TLS) -> images -> manifest
     engine -> agent -> rootfs
 
 A part's identity is the hash of its inputs: sources, our own files, the board file's values that reach it, compiler,
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from flexkit import paths
 from flexkit.boards import Board, header, overlay
-from flexkit.build import dtb, kernel, layout, rootfs, sources, tfa, tools, uboot
+from flexkit.build import dtb, kernel, layout, mbedtls, rootfs, sources, tfa, tools, uboot
 from flexkit.build.apt import Package
 from flexkit.build.manifest import Flavour, Image, Manifest, Profile
 from flexkit.build.sources import Source
@@ -194,13 +194,14 @@ class Graph:
         return Node("monitor", inputs, build, _GB // 2)
 
     def payload(self) -> Node:
-        folders = self._firmware("abi", "payload")
-        inputs = self._inputs("graph", folders, board=self._board_hash())
+        folders, library = self._firmware("abi", "payload"), self.source("mbedtls")
+        inputs = self._inputs("graph", folders, board=self._board_hash(), mbedtls=library.sha256)
 
         def build(at: Path) -> None:
             firmware = self._firmware_at(at, folders, inputs)
             words = [f"O={at}", f"FLEX_BUILD_ID_HEX={identity(inputs)}", f"FLEXKIT_BOARD_H={at}"]
-            self._make(at, firmware / "payload", words)
+            tree = mbedtls.tree(library, self.store, self.deadline)
+            self._make(at, firmware / "payload", [*words, f"MBEDTLS={tree}"])
 
         return Node("payload", inputs, build)
 

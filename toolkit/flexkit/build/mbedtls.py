@@ -15,9 +15,13 @@ from flexkit.proc import run
 _FOLDERS = ("include", "library")
 
 
-def tree(store: Store, bus: Bus, deadline: Deadline) -> Path:
-    """The known source, fetched and unpacked if it is not yet: ``include/`` and ``library/``."""
-    source = sources.obtain("mbedtls", store.root, bus, deadline)
+def known(store: Store, bus: Bus, deadline: Deadline) -> Path:
+    """The tree of the source that every build takes by itself."""
+    return tree(sources.obtain("mbedtls", store.root, bus, deadline), store, deadline)
+
+
+def tree(source: Source, store: Store, deadline: Deadline) -> Path:
+    """A source, unpacked if it is not yet: ``include/`` and ``library/``."""
     return store.get("mbedtls", identity({"source": source.sha256}), lambda at: unpack(source, at, deadline), deadline)
 
 

@@ -14,7 +14,7 @@ from flexkit.drivers import Session, open_board
 from flexkit.drivers.session import Via, flavour_of
 from flexkit.errors import BadInput
 from flexkit.link.client import MODES, InferRequest, InferResult, Token
-from flexkit.models import catalogue, inspect
+from flexkit.models import atrest, catalogue, inspect
 
 _PROMPT_BYTES = 0x8000  # FLEX_PROMPT_BYTES
 
@@ -113,9 +113,10 @@ def infer(
     info = inspect.check(catalogue.find(model, bus(), deadline))
     _check_size(instance.type, mode, info)
     context = _context_for(prompt, tokens, info)
-    with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via, models=[info.path]) as session:
+    files = [atrest.for_mode(info.path, mode, deadline)]
+    with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via, models=files) as session:
         request = InferRequest(
-            model=session.put_model(info.path, deadline),
+            model=session.put_model(info.path, deadline, mode),
             prompt=prompt,
             tokens=tokens,
             mode=mode,

@@ -23,6 +23,7 @@ from flexkit.events import Bus
 from flexkit.flash.ledger import Deployment, Ledger
 from flexkit.link.client import AgentError, Client, Identity
 from flexkit.link.connection import Connection
+from flexkit.models import atrest
 
 T = TypeVar("T")
 Flavour = Literal["flex", "stock"]
@@ -229,8 +230,10 @@ class Session:
                 raise BoardLost(f"{local.name} arrived damaged: SHA-256 {found} instead of {digest}")
             self.client.check(f"mv {shlex.quote(part)} {shlex.quote(path)} && sync", deadline)
 
-    def put_model(self, local: Path, deadline: Deadline) -> str:
-        """Make a model available under its hash; sent once, found again afterwards. Returns its path on the board."""
+    def put_model(self, model: Path, deadline: Deadline, mode: str = "flexserve") -> str:
+        """Make a model available for a mode, under its hash; sent once, found again afterwards. Returns its path on
+        the board."""
+        local = atrest.for_mode(model, mode, deadline)
         size = local.stat().st_size
         path = f"{MODEL_FOLDER}/{model_name(local)}"
         known = self.client.stat(path, deadline)

@@ -17,6 +17,7 @@ from flexkit.bench.board import (
     ExecResult,
     FaultResult,
     Flavour,
+    Mode,
     RecallResult,
     RunRequest,
     RunResult,
@@ -38,6 +39,7 @@ from flexkit.link.batch import Batch
 from flexkit.link.client import Client, Identity, InferRequest, Job
 from flexkit.link.connection import Exchange
 from flexkit.link.protocol import MeasureKind
+from flexkit.models import atrest
 
 _OFF_SECONDS = 15.0
 P = ParamSpec("P")
@@ -82,7 +84,8 @@ class LinkBoard(BenchBoard):
 
     def stage(self, models: Sequence[Path], deadline: Deadline) -> None:
         deadline.check()
-        self._staged = {model_name(path): path for path in models}
+        forms = [*models, *(atrest.sealed_form(path, deadline) for path in models)]
+        self._staged = {model_name(path): path for path in forms}
 
     def boot(self, flavour: Flavour, deadline: Deadline) -> BoardFacts:
         self._off()
@@ -99,8 +102,8 @@ class LinkBoard(BenchBoard):
         return self._facts(session.identity, session.deployment, session.boot_seconds, deadline)
 
     @_explained
-    def put_model(self, path: Path, deadline: Deadline) -> str:
-        return self._running.put_model(path, deadline)
+    def put_model(self, path: Path, mode: Mode, deadline: Deadline) -> str:
+        return self._running.put_model(path, deadline, mode)
 
     @_explained
     def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
@@ -278,8 +281,9 @@ def run_on(client: Client, request: RunRequest, deadline: Deadline) -> RunResult
         drop_page_cache=request.drop_page_cache,
     )
     found = client.infer(asked, deadline)
-    # Models are not sealed in this build: there is no decryption to report, not even as a zero.
-    exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or ticks}
+    # Where nothing is sealed there is no decryption to report, not even as a zero.
+    sealed = request.mode in atrest.SEALED_MODES
+    exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or sealed}
     busy = {part: ticks for part, ticks in found.busy.items() if part in exposed}
     return RunResult(
         prompt_ids=found.prompt_ids,

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sealed contents: whatever the normal world brings, nothing is computed but what was sealed. */
+#include <pthread.h>
+
+#include "fake_seal.h"
+#include "serving.h"
+#include "test.h"
+
+#define PAGES 300 /* of GGUF: three pages of table */
+#define FIRST 4   /* of the file: chunk 0 */
+#define FILE_PAGES (FIRST + PAGES)
+#define STAMP 0x57454947485453ULL
+
+static uint8_t plain[PAGES][FLEX_PAGE_SIZE];
+static uint8_t file[FILE_PAGES][FLEX_PAGE_SIZE], again[FILE_PAGES][FLEX_PAGE_SIZE];
+static uint8_t (*brought)[FLEX_PAGE_SIZE] = file; /* what the NW answers a NEED with */
+static struct srv_model *model;
+static uint64_t first_slot;
+
+/* DRAM page n is for slot n of the file, n + 1024 stands by. */
+static void bring(uint64_t index, uint64_t page)
+{
+	memcpy(fake_page(index), brought[page], FLEX_PAGE_SIZE);
+	EQUAL(fake_give(index, first_slot + page), FLEX_TOS_DONE);
+}
+
+static int64_t obliging(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	(void)v3;
+	EQUAL(reason, FLEX_YIELD_NEED);
+	for (uint64_t i = 0; i < v2; i++)
+		bring(v1 - first_slot + i, v1 - first_slot + i);
+	return FLEX_OK;
+}
+
+static uint64_t open_file(void)
+{
+	struct rt_call call = fake_call(FLEX_OP_MODEL_OPEN, sizeof(file), 0, 0, 0);
+	int64_t error;
+
+	EQUAL(call.status, FLEX_TOS_DONE);
+	first_slot = call.value[1];
+	fake_on_yield = obliging;
+	model = srv_model_get(call.value[0], SRV_IN(MODEL_OPEN), &error);
+	srv_model_put(model);
+	return call.value[0];
+}
+
+static int64_t open_header(void)
+{
+	uint64_t ticks;
+
+	open_file();
+	return srv_weights_open(model, &ticks);
+}
+
+/* All pages of the GGUF, pinned one after the other, as an engine would: FLEX_OK only if every one is as it was sealed. */
+static int64_t read_all(void)
+{
+	uint64_t waited = 0;
+
+	for (uint64_t i = 0; i < PAGES; i++) {
+		const uint8_t *at = model->image + i * FLEX_PAGE_SIZE;
+		int64_t error = srv_weights_pin(model, at, FLEX_PAGE_SIZE, &waited);
+
+		if (error)
+			return error;
+		EQUAL(memcmp(at, plain[i], FLEX_PAGE_SIZE), 0);
+		srv_weights_unpin(model, at, FLEX_PAGE_SIZE);
+	}
+	return FLEX_OK;
+}
+
+static void what_was_sealed_is_read(void)
+{
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(srv_pinned_pages(), 0);
+}
+
+static uint64_t needs;
+
+/* The header alone, then everything behind it from the table on. */
+static int64_t needed_in_order(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	EQUAL(v1, first_slot + needs);
+	EQUAL(v2, needs == 0 ? 1 : FILE_PAGES - 1);
+	needs++;
+	return obliging(reason, v1, v2, v3);
+}
+
+static void claims_open_what_they_bring(void)
+{
+	uint64_t ticks, waited = 0;
+
+	open_file();
+	fake_on_yield = needed_in_order;
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	/* Already plain in its page, before anybody asked. */
+	EQUAL(memcmp(fake_page(FIRST + 7), plain[7], FLEX_PAGE_SIZE), 0);
+	fake_on_yield = NULL;
+	EQUAL(srv_weights_pin(model, model->image, sizeof(plain), &waited), FLEX_OK);
+	EQUAL(memcmp(model->image, plain, sizeof(plain)), 0);
+	srv_weights_unpin(model, model->image, sizeof(plain));
+}
+
+static void chunks_brought_before_their_table_are_opened_later(void)
+{
+	EQUAL(open_header(), FLEX_OK);
+	for (uint64_t page = 1; page < FILE_PAGES; page++)
+		EQUAL(fake_recall(1, page), FLEX_OK);
+	for (uint64_t page = FIRST; page < FILE_PAGES; page++)
+		bring(page, page);
+	EQUAL(memcmp(fake_page(FIRST), file[FIRST], FLEX_PAGE_SIZE), 0);
+	EQUAL(read_all(), FLEX_OK);
+}
+
+static void recalled_pages_are_opened_again(void)
+{
+	static const uint64_t gone[] = { 0, 1, 2, FIRST, FIRST + 1, FIRST + 130, FILE_PAGES - 1 };
+
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++)
+		EQUAL(fake_recall(1, gone[i]), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(srv_pinned_pages(), 0);
+}
+
+/* After everything was right once, `change` is done to what the NW brings for a page that it took away. */
+static void refused_after(void (*change)(void), uint64_t page, int why)
+{
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
+		fake_recall(1, i);
+	change();
+	EQUAL(read_all(), FLEX_E_MODEL);
+	EQUAL(strcmp(srv_weights_refusal(model), seal_reason(why)), 0);
+	EQUAL(srv_pinned_pages(), 0);
+	/* It stays refused, whatever is brought from now on. */
+	fake_recall(1, page);
+	EQUAL(read_all(), FLEX_E_MODEL);
+}
+
+static void flip_a_bit(void)
+{
+	brought[FIRST + 200][4095] ^= 0x80;
+}
+
+static void put_plaintext(void)
+{
+	memcpy(brought[FIRST + 9], plain[9], FLEX_PAGE_SIZE);
+}
+
+static void exchange_chunks(void)
+{
+	struct flex_sealed_entry *table = (struct flex_sealed_entry *)brought[1], entry = table[3];
+	static uint8_t chunk[FLEX_PAGE_SIZE];
+
+	memcpy(chunk, brought[FIRST + 3], FLEX_PAGE_SIZE);
+	memcpy(brought[FIRST + 3], brought[FIRST + 4], FLEX_PAGE_SIZE);
+	memcpy(brought[FIRST + 4], chunk, FLEX_PAGE_SIZE);
+	table[3] = table[4];
+	table[4] = entry;
+}
+
+static void bring_another_sealing(void)
+{
+	brought = again;
+}
+
+static void a_changed_chunk_is_refused(void)
+{
+	refused_after(flip_a_bit, FIRST + 200, FLEX_SEALED_E_TAMPERED);
+}
+
+static void plaintext_is_refused(void)
+{
+	refused_after(put_plaintext, FIRST + 9, FLEX_SEALED_E_TAMPERED);
+}
+
+static void exchanged_chunks_are_refused(void)
+{
+	refused_after(exchange_chunks, FIRST + 3, FLEX_SEALED_E_MOVED);
+}
+
+static void another_sealings_chunks_are_refused(void)
+{
+	refused_after(bring_another_sealing, FIRST, FLEX_SEALED_E_SWAPPED);
+}
+
+static void a_refused_model_is_fresh_after_it_was_closed(void)
+{
+	refused_after(flip_a_bit, FIRST + 200, FLEX_SEALED_E_TAMPERED);
+	flip_a_bit();
+	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, 0, 0, 0, 0).status, FLEX_TOS_DONE);
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
+		fake_recall(1, i);
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+}
+
+static void header_refused(uint64_t bytes, int why)
+{
+	struct flex_session_comm *comm = (void *)((uint8_t *)rt_comm() + FLEX_COMM_SESSION);
+	struct rt_call call = fake_call(FLEX_OP_MODEL_OPEN, bytes, 0, 0, 0);
+	uint64_t number = call.value[0];
+
+	EQUAL(call.status, FLEX_TOS_DONE);
+	first_slot = call.value[1];
+	fake_on_yield = obliging;
+	EQUAL(fake_call(FLEX_OP_MODEL_START, number, 0, 0, 0).status, FLEX_E_MODEL);
+	EQUAL(strcmp((char *)comm->reason, seal_reason(why)), 0);
+	EQUAL(srv_pinned_pages(), 0);
+	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, number, 0, 0, 0).status, FLEX_TOS_DONE);
+}
+
+static void hostile_headers_are_refused_with_their_reasons(void)
+{
+	struct flex_sealed_header *header = (struct flex_sealed_header *)file[0];
+
+	header_refused(sizeof(file) - FLEX_PAGE_SIZE, FLEX_SEALED_E_CUT);
+	header->version++;
+	fake_recall(1, 0);
+	header_refused(sizeof(file), FLEX_SEALED_E_HEADER);
+	header->board_key[0] ^= 1;
+	fake_recall(1, 0);
+	header_refused(sizeof(file), FLEX_SEALED_E_FOREIGN);
+	memcpy(file[0], "GGUF", 4);
+	fake_recall(1, 0);
+	header_refused(sizeof(file), FLEX_SEALED_E_PLAIN);
+}
+
+/* A claim for a slot that holds a page changes nothing, above all not what the slot is known to hold. */
+static void a_claim_that_fails_leaves_an_open_page_open(void)
+{
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(fake_give(1500, first_slot + FIRST + 5), FLEX_E_STATE);
+	fake_on_yield = NULL;
+	EQUAL(read_all(), FLEX_OK);
+}
+
+/* What the NW put there meanwhile does not pass for what was open before. */
+static void a_slot_that_was_open_is_closed_by_its_next_claim(void)
+{
+	uint64_t waited = 0;
+
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(fake_recall(1, FIRST + 5), FLEX_OK);
+	memset(fake_page(1500), 0x66, FLEX_PAGE_SIZE);
+	EQUAL(fake_give(1500, first_slot + FIRST + 5), FLEX_TOS_DONE);
+	EQUAL(srv_weights_pin(model, model->image + 5 * FLEX_PAGE_SIZE, 1, &waited), FLEX_E_MODEL);
+}
+
+static void contents_are_seized_by_one_at_a_time(void)
+{
+	EQUAL(srv_contents_seize(10, 4), true);
+	EQUAL(srv_contents_seize(13, 2), false);
+	EQUAL(srv_contents_seize(14, 2), true);
+	srv_contents_settle(10, 4, 2);
+	EQUAL(srv_contents_seize(10, 4), true);
+}
+
+static void a_page_that_was_moved_is_still_open(void)
+{
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(fake_move(1, FIRST + 5, 1500), FLEX_OK);
+	CHECK(fake_is_nw(FIRST + 5));
+	CHECK(!fake_is_nw(1500));
+	fake_on_yield = NULL;
+	EQUAL(read_all(), FLEX_OK);
+}
+
+static void all_of_a_region_is_opened_before_it_is_parsed(void)
+{
+	uint64_t ticks = 0, number = open_file();
+
+	memcpy(fake_page(512), file, sizeof(file));
+	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, number, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_TOS_DONE);
+	fake_on_yield = NULL;
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	CHECK(ticks != 0);
+	EQUAL(memcmp(model->image, plain, sizeof(plain)), 0);
+}
+
+static void a_changed_region_is_refused(void)
+{
+	uint64_t ticks, number = open_file();
+
+	memcpy(fake_page(512), file, sizeof(file));
+	fake_page(512 + FILE_PAGES - 1)[0] ^= 1;
+	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, number, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_TOS_DONE);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_E_MODEL);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_E_MODEL);
+	EQUAL(strcmp(srv_weights_refusal(model), FLEX_SEALED_E_TAMPERED_TEXT), 0);
+}
+
+/* ---- the race: two that compute, and an NW that takes pages away and brings them again ---- */
+
+#define RACE_CHUNKS 20
+#define RACE_ROUNDS 4000
+
+static pthread_mutex_t bringing = PTHREAD_MUTEX_INITIALIZER;
+static int race_over;
+static uint64_t race_seen;
+
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+/* An honest NW of several threads: what is still missing when it looks is brought. */
+static int64_t racing_nw(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	(void)v3;
+	if (reason == FLEX_YIELD_IDLE)
+		return FLEX_OK;
+	pthread_mutex_lock(&bringing);
+	for (uint64_t page = v1 - first_slot; page < v1 - first_slot + v2 && page < FIRST + RACE_CHUNKS; page++) {
+		if (fake_is_nw(page))
+			bring(page, page);
+	}
+	pthread_mutex_unlock(&bringing);
+	return FLEX_OK;
+}
+
+static void *race_reader(void *arg)
+{
+	uint64_t random = 88172645463325252ULL + (uint64_t)(uintptr_t)arg, waited = 0;
+
+	fake_core_number = 1 + (unsigned int)(uintptr_t)arg;
+	while (!__atomic_load_n(&race_over, __ATOMIC_ACQUIRE)) {
+		uint64_t chunk = next_random(&random) % RACE_CHUNKS;
+		const uint8_t *at = model->image + chunk * FLEX_PAGE_SIZE;
+
+		EQUAL(srv_weights_pin(model, at, FLEX_PAGE_SIZE, &waited), FLEX_OK);
+		EQUAL(memcmp(at, plain[chunk], FLEX_PAGE_SIZE), 0);
+		srv_weights_unpin(model, at, FLEX_PAGE_SIZE);
+		__atomic_fetch_add(&race_seen, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void race_of_opening_against_recall(void)
+{
+	uint64_t random = 1234567890123456789ULL, waited = 0;
+	pthread_t readers[2];
+
+	EQUAL(open_header(), FLEX_OK);
+	fake_on_yield = racing_nw;
+	EQUAL(srv_weights_pin(model, model->image, RACE_CHUNKS * FLEX_PAGE_SIZE, &waited), FLEX_OK);
+	srv_weights_unpin(model, model->image, RACE_CHUNKS * FLEX_PAGE_SIZE);
+	for (uintptr_t i = 0; i < 2; i++)
+		CHECK(pthread_create(&readers[i], NULL, race_reader, (void *)i) == 0);
+	for (unsigned int i = 0; i < RACE_ROUNDS; i++)
+		fake_recall(0, next_random(&random) % (FIRST + RACE_CHUNKS));
+	while (__atomic_load_n(&race_seen, __ATOMIC_RELAXED) < 200)
+		usleep(1000);
+	__atomic_store_n(&race_over, 1, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(readers[i], NULL);
+	EQUAL(srv_pinned_pages(), 0);
+}
+
+int main(void)
+{
+	static const struct test tests[] = {
+		TEST(what_was_sealed_is_read),
+		TEST(claims_open_what_they_bring),
+		TEST(chunks_brought_before_their_table_are_opened_later),
+		TEST(recalled_pages_are_opened_again),
+		TEST(a_changed_chunk_is_refused),
+		TEST(plaintext_is_refused),
+		TEST(exchanged_chunks_are_refused),
+		TEST(another_sealings_chunks_are_refused),
+		TEST(a_refused_model_is_fresh_after_it_was_closed),
+		TEST(hostile_headers_are_refused_with_their_reasons),
+		TEST(a_claim_that_fails_leaves_an_open_page_open),
+		TEST(a_slot_that_was_open_is_closed_by_its_next_claim),
+		TEST(contents_are_seized_by_one_at_a_time),
+		TEST(a_page_that_was_moved_is_still_open),
+		TEST(all_of_a_region_is_opened_before_it_is_parsed),
+		TEST(a_changed_region_is_refused),
+		TEST(race_of_opening_against_recall),
+	};
+
+	for (unsigned int i = 0; i < PAGES; i++) {
+		uint64_t stamp = STAMP + i;
+
+		memcpy(plain[i], &stamp, sizeof(stamp));
+	}
+	EQUAL(fake_sealed_pages(PAGES), FILE_PAGES);
+	fake_seal(file[0], plain[0], PAGES, 1, "sealing0");
+	fake_seal(again[0], plain[0], PAGES, 1, "sealing1");
+	return run_tests(tests, sizeof(tests) / sizeof(tests[0]));
+}

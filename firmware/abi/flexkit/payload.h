@@ -71,7 +71,10 @@ struct flex_order {
  * CLAIM(mailbox, count, slot)           -> x2 = pages claimed, x3 = ticks that decrypting them took. Donated pages of
  *                                          the mailbox become slot, slot + 1, ... The range must lie in one open model
  *                                          or session of this payload. What is refused, GENERATE says.
- * MODEL_REGION(model, base, size)       -> the model's bytes lie in this secured region instead of in slots
+ * MODEL_REGION(model, base, size)       -> the model's bytes lie in this secured region instead of in slots. Called again,
+ *                                          also while it computes: they go on in this one, which begins where the last
+ *                                          ended; what has not come yet is asked for (NEED) by the slots it would have.
+ *                                          x3 = ticks that decrypting took
  * MODEL_START(model)                    -> opens the sealed file (a region: all of it), parses and checks the GGUF;
  *                                          FLEX_E_MODEL with the reason in session 0's comm area; may yield NEED.
  *                                          x2 = longest context in tokens, x3 = ticks of opening a region. A model that was

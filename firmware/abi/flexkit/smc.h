@@ -99,6 +99,8 @@
 /* From the EL2 vector only (SPSR_EL3.M is EL2): a stage-2 fault or trap to be injected into EL1. */
 #define FLEX_MON_EL2_FAULT (FLEX_MON_BASE + 0x50)
 
+#define FLEX_REGIONS 64 /* secured at once, at the most */
+
 #define FLEX_PROTECT_OFF 0
 #define FLEX_PROTECT_ON 1
 

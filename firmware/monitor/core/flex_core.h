@@ -24,7 +24,6 @@
 
 #define FLEX_BLOCK_SIZE		(UINT64_C(1) << FLEX_BLOCK_SHIFT)
 #define FLEX_BLOCK_PAGES	(1U << (FLEX_BLOCK_SHIFT - FLEX_PAGE_SHIFT))
-#define FLEX_REGIONS		8U
 /* So much in one call at the most, interrupts or not, so that every stay in EL3 is short. */
 #define FLEX_AUDIT_SLOTS	4096U
 #define FLEX_CLAIM_SLOTS	256U

@@ -9,7 +9,7 @@
 
 #define HELP_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 10000) /* 100 us: about what leaving and coming back costs */
 
-/* flx_host.pin: weights of a model that lies in slots. */
+/* flx_host.pin: weights, for as long as they are computed with. */
 static int weights_pin(void *ctx, const void *addr, uint64_t bytes)
 {
 	struct srv_session *session = ctx;
@@ -45,12 +45,10 @@ static int cancelled(void *ctx)
 
 static struct flx_host host_of(struct srv_session *session)
 {
-	bool region = session->model->region.count != 0;
-
 	return (struct flx_host){
 		.ctx = session,
-		.pin = region ? NULL : weights_pin,
-		.unpin = region ? NULL : weights_unpin,
+		.pin = weights_pin,
+		.unpin = weights_unpin,
 		.parallel = run_parallel,
 		.beat = beat,
 		.cancelled = cancelled,

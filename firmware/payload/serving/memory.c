@@ -190,17 +190,25 @@ int64_t srv_answer(int64_t answer)
 	return answer < 0 && answer >= FLEX_E_TIMEOUT ? answer : FLEX_E_INVAL;
 }
 
+int64_t srv_ask(uint64_t first, uint64_t count, uint64_t *waited)
+{
+	uint64_t start = rt_ticks();
+	int64_t error = srv_answer(rt_yield(FLEX_YIELD_NEED, first, count, 0));
+
+	*waited += rt_ticks() - start;
+	return error;
+}
+
 int64_t srv_pin_wait(uint64_t first, uint64_t count, uint64_t end, uint64_t *waited)
 {
 	for (;;) {
-		uint64_t hole, start;
+		uint64_t hole;
 		int64_t error = srv_pin(first, count, &hole);
 
-		if (error != FLEX_E_STATE)
+		if (error == FLEX_E_STATE)
+			error = srv_ask(hole, hole_run(hole, end), waited);
+		else
 			return error;
-		start = rt_ticks();
-		error = srv_answer(rt_yield(FLEX_YIELD_NEED, hole, hole_run(hole, end), 0));
-		*waited += rt_ticks() - start;
 		if (error)
 			return error;
 	}

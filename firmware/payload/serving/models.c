@@ -127,60 +127,6 @@ void srv_model_open(struct rt_call *call)
 	call->status = FLEX_TOS_DONE;
 }
 
-static bool region_valid(uint64_t base, uint64_t size, uint64_t bytes)
-{
-	const uint64_t block = 1UL << FLEX_BLOCK_SHIFT;
-
-	return base % block == 0 && size % block == 0 && size >= bytes && base >= FLEX_BOARD_DRAM_BASE &&
-	       size <= FLEX_BOARD_DRAM_SIZE && base - FLEX_BOARD_DRAM_BASE <= FLEX_BOARD_DRAM_SIZE - size;
-}
-
-/* STARTING keeps everybody else out while the region is taken over. */
-static bool region_begin(struct srv_model *model, uint64_t base, uint64_t size)
-{
-	uint64_t mask = rt_lock(&srv_tables);
-	bool begun = model->users == 1 && model->region.count == 0 && region_valid(base, size, model->bytes) &&
-		     model_move(model, MODEL_EV_START);
-
-	rt_unlock(&srv_tables, mask);
-	return begun;
-}
-
-/* MODEL_REGION(model, base, size): before anything is claimed for it. */
-void srv_model_region(struct rt_call *call)
-{
-	uint64_t base = call->arg[1], size = call->arg[2];
-	struct srv_model *model = srv_model_get(call->arg[0], SRV_IN(MODEL_OPEN), &call->status);
-
-	if (!model)
-		return;
-	call->status = FLEX_E_INVAL;
-	if (region_begin(model, base, size)) {
-		call->status = rt_smc(FLEX_MON_REGION_USE, base, size, 1).status;
-		if (call->status == FLEX_OK) {
-			model->region = (struct srv_range){ base, size };
-			model->file = rt_region_map(base, size);
-		}
-		model_moves(model, MODEL_EV_REFUSED);
-	}
-	srv_model_put(model);
-}
-
-static void region_give(struct srv_model *model)
-{
-	rt_region_unmap(model->region.first, model->region.count);
-	rt_smc(FLEX_MON_REGION_USE, model->region.first, model->region.count, 0);
-	model->region.count = 0;
-}
-
-void srv_release_regions(void)
-{
-	for (unsigned int i = 0; i < SRV_MODELS; i++) {
-		if (models[i].region.count)
-			region_give(&models[i]);
-	}
-}
-
 /* flx_host.pin while the GGUF's header is read. */
 static int header_pin(void *ctx, const void *addr, uint64_t bytes)
 {
@@ -192,6 +138,27 @@ static int header_pin(void *ctx, const void *addr, uint64_t bytes)
 static void header_unpin(void *ctx, const void *addr, uint64_t bytes)
 {
 	srv_weights_unpin(ctx, addr, bytes);
+}
+
+bool srv_model_take_over(struct srv_model *model)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+	/* One user is the caller. */
+	bool mine = model->users == 1 && model->region.count == 0 && model_move(model, MODEL_EV_START);
+
+	rt_unlock(&srv_tables, mask);
+	return mine;
+}
+
+void srv_model_hand_back(struct srv_model *model)
+{
+	model_moves(model, MODEL_EV_REFUSED);
+}
+
+void srv_release_regions(void)
+{
+	for (unsigned int i = 0; i < SRV_MODELS; i++)
+		srv_region_give(&models[i]);
 }
 
 static bool heap_take(struct srv_model *model, uint64_t bytes)
@@ -218,12 +185,7 @@ static void heap_give(struct srv_model *model)
 /* Parses the GGUF. FLEX_OK, FLEX_E_MODEL with a reason, or what the NW answered. */
 static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
 {
-	const bool region = model->region.count != 0;
-	const struct flx_host host = {
-		.ctx = model,
-		.pin = region ? NULL : header_pin,
-		.unpin = region ? NULL : header_unpin,
-	};
+	const struct flx_host host = { .ctx = model, .pin = header_pin, .unpin = header_unpin };
 	uint64_t bytes = 0;
 	int error = flx_model_measure(&host, model->image, model->seal.bytes, &bytes, reason);
 
@@ -325,8 +287,7 @@ void srv_model_close(struct rt_call *call)
 		srv_model_put(model);
 		return;
 	}
-	if (model->region.count)
-		region_give(model);
+	srv_region_give(model);
 	srv_drop(&model->slots, false);
 	heap_give(model);
 	srv_weights_close(model);

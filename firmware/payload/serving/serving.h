@@ -53,7 +53,12 @@ struct srv_model {
 	uint32_t sessions;
 	uint64_t bytes;
 	struct srv_range slots;
-	struct srv_range region; /* physical; count (bytes) 0: the model lies in its slots */
+	struct srv_range region; /* physical; count (bytes, only ever more of them) 0: the model lies in its slots */
+	uint64_t segment[FLEX_REGIONS]; /* bytes of each that the region came in */
+	uint32_t segments;
+	bool growing;           /* another one is being added */
+	bool region_opening;    /* somebody opens chunks of it */
+	uint64_t region_open;   /* chunks open, from the first on */
 	struct srv_range heap;   /* count 0: none */
 	uint8_t *file;           /* its first page, in the window or the region */
 	bool opened;             /* `seal` and `image` are there; they stay until the model is closed */
@@ -118,6 +123,19 @@ uint64_t srv_pinned_pages(void);
 /* Reduces what the NW answered to a yield to FLEX_OK or one of FLEX_E_*. */
 int64_t srv_answer(int64_t answer);
 
+/* Asks the NW for pages of that slot and the next ones: FLEX_OK or what it answered. Adds to *waited. */
+int64_t srv_ask(uint64_t first, uint64_t count, uint64_t *waited);
+
+/* ---- regions.c: models in a secured region ---- */
+
+/* Keeps everybody else out of an open model without a region, until it is handed back. False: not to be had. */
+bool srv_model_take_over(struct srv_model *model);
+void srv_model_hand_back(struct srv_model *model);
+
+/* Waits until the region has its first `end` bytes. Gives all of it back, if there is one. */
+int64_t srv_region_wait(struct srv_model *model, uint64_t end, uint64_t *waited);
+void srv_region_give(struct srv_model *model);
+
 /* ---- weights.c: contents of models, sealed and opened ---- */
 
 /*
@@ -138,8 +156,11 @@ void srv_weights_close(struct srv_model *model);
 /* Opens slots that were just claimed, as far as that can be done now. Ticks that it took. */
 uint64_t srv_weights_claimed(struct srv_model *model, uint64_t first, uint64_t count);
 
+/* A region that others compute in has a new segment: opens it, as far as that can be done now. Ticks that it took. */
+uint64_t srv_weights_grown(struct srv_model *model);
+
 /*
- * Pins [addr, addr + bytes) of an open model's image that lies in slots, every page of it authenticated. Yields NEED.
+ * Pins [addr, addr + bytes) of an open model's image, wherever it lies, every page of it authenticated. Yields NEED.
  * FLEX_E_MODEL with a refusal, or what the NW answered: nothing is pinned then. Adds to *waited.
  */
 int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, uint64_t *waited);

@@ -187,10 +187,79 @@ static struct srv_range slots_of(const struct srv_model *model, const void *addr
 	return (struct srv_range){ data_slot(model) + first, last - first + 1 };
 }
 
+/*
+ * A region's chunks are opened in their order, by one thread at a time: whoever needs one, or brings a segment. True:
+ * chunks up to `wanted` are open, or the model is refused; false: somebody else is at it.
+ */
+static bool open_region_to(struct srv_model *model, uint64_t wanted)
+{
+	struct seal_cipher cipher;
+	uint64_t index = __atomic_load_n(&model->region_open, __ATOMIC_ACQUIRE);
+	int why = 0;
+
+	if (index >= wanted || __atomic_load_n(&model->refused, __ATOMIC_ACQUIRE))
+		return true;
+	if (__atomic_exchange_n(&model->region_opening, true, __ATOMIC_ACQUIRE))
+		return false;
+	seal_begin(&cipher, &model->seal);
+	for (index = model->region_open; index < wanted && !why; index++) {
+		const struct flex_sealed_entry *entries =
+			(const void *)(model->file + seal_entry_page(index) * FLEX_SEALED_CHUNK);
+
+		why = seal_chunk(&cipher, index, &entries[seal_entry_place(index)],
+				 model->file + (model->seal.first_page + index) * FLEX_SEALED_CHUNK);
+		if (!why)
+			__atomic_store_n(&model->region_open, index + 1, __ATOMIC_RELEASE);
+	}
+	seal_end(&cipher);
+	if (why)
+		refuse(model, why);
+	__atomic_store_n(&model->region_opening, false, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Chunks of which every byte has come. */
+static uint64_t chunks_there(const struct srv_model *model)
+{
+	uint64_t pages = __atomic_load_n(&model->region.count, __ATOMIC_ACQUIRE) / FLEX_SEALED_CHUNK;
+	uint64_t chunks = pages > model->seal.first_page ? pages - model->seal.first_page : 0;
+
+	return chunks < model->seal.chunks ? chunks : model->seal.chunks;
+}
+
+uint64_t srv_weights_grown(struct srv_model *model)
+{
+	uint64_t start = rt_ticks();
+
+	if (!is_sealed_open(model))
+		return 0;
+	/* If somebody is at it, or it is refused: whoever computes meets what is left. */
+	rt_context_sync();
+	open_region_to(model, chunks_there(model));
+	return rt_ticks() - start;
+}
+
+/* The image up to `end`, which is in a region: there, and open. Nothing is pinned: a region stays. */
+static int64_t region_pin(struct srv_model *model, uint64_t end, uint64_t *waited)
+{
+	uint64_t start, chunks = (end + FLEX_SEALED_CHUNK - 1) / FLEX_SEALED_CHUNK;
+	int64_t error = srv_region_wait(model, (model->seal.first_page + chunks) * FLEX_SEALED_CHUNK, waited);
+
+	start = rt_ticks();
+	while (!error && !open_region_to(model, chunks))
+		error = srv_answer(rt_yield(FLEX_YIELD_IDLE, 0, 0, 0));
+	*waited += rt_ticks() - start;
+	if (!error && __atomic_load_n(&model->refused, __ATOMIC_ACQUIRE))
+		return FLEX_E_MODEL;
+	return error;
+}
+
 int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, uint64_t *waited)
 {
 	struct srv_range slots = slots_of(model, addr, bytes);
 
+	if (model->region.count)
+		return region_pin(model, (uint64_t)((const uint8_t *)addr - model->image) + bytes, waited);
 	return pin_open(model, slots.first, slots.count, waited);
 }
 
@@ -198,25 +267,8 @@ void srv_weights_unpin(const struct srv_model *model, const void *addr, uint64_t
 {
 	struct srv_range slots = slots_of(model, addr, bytes);
 
-	srv_unpin(slots.first, slots.count);
-}
-
-/* All chunks of a model in a region, one after the other. */
-static int64_t open_region(struct srv_model *model)
-{
-	struct seal_cipher cipher;
-	int why = 0;
-
-	seal_begin(&cipher, &model->seal);
-	for (uint64_t index = 0; index < model->seal.chunks && !why; index++) {
-		const struct flex_sealed_entry *entries =
-			(const void *)(model->file + seal_entry_page(index) * FLEX_SEALED_CHUNK);
-
-		why = seal_chunk(&cipher, index, &entries[seal_entry_place(index)],
-				 model->file + (model->seal.first_page + index) * FLEX_SEALED_CHUNK);
-	}
-	seal_end(&cipher);
-	return why ? refuse(model, why) : FLEX_OK;
+	if (!model->region.count)
+		srv_unpin(slots.first, slots.count);
 }
 
 /* The header, whose page is secure and stays. */
@@ -230,15 +282,22 @@ static int64_t open_header(struct srv_model *model)
 	return FLEX_OK;
 }
 
+/* The header and the table. All chunks too, if all of the file came at once: a plain strawman decrypts, then computes. */
 static int64_t open_in_region(struct srv_model *model)
 {
-	int64_t error = open_header(model);
+	uint64_t waited = 0;
+	int64_t error = srv_region_wait(model, FLEX_PAGE_SIZE, &waited);
 
 	if (!error)
-		error = open_region(model);
+		error = open_header(model);
 	if (!error)
-		__atomic_store_n(&model->opened, true, __ATOMIC_RELEASE);
-	return error;
+		error = srv_region_wait(model, model->seal.first_page * FLEX_SEALED_CHUNK, &waited);
+	if (error)
+		return error;
+	__atomic_store_n(&model->opened, true, __ATOMIC_RELEASE);
+	if (model->segments == 1 && model->region.count >= model->bytes)
+		open_region_to(model, model->seal.chunks);
+	return model->refused ? FLEX_E_MODEL : FLEX_OK;
 }
 
 /* Asks for the table: chunks that come before it have to wait for it. */
@@ -296,4 +355,5 @@ void srv_weights_close(struct srv_model *model)
 	seal_wipe(&model->seal, sizeof(model->seal));
 	model->opened = false;
 	model->refused = 0;
+	model->region_open = 0;
 }

@@ -239,6 +239,59 @@ static void model_in_a_region_asks_for_nothing(void)
 	EQUAL(yields[FLEX_YIELD_TOKEN], 4);
 }
 
+#define BLOCK (1ULL << FLEX_BLOCK_SHIFT)
+#define REGION_BASE (FLEX_BOARD_DRAM_BASE + BLOCK)
+static uint64_t growing_first, growing_pages; /* slots of the model in a region */
+
+/* The second segment comes when it is asked for, while the first is computed on. */
+static int64_t next_segment(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	if (reason != FLEX_YIELD_NEED || v1 < growing_first || v1 >= growing_first + growing_pages)
+		return obliging(reason, v1, v2, v3);
+	yields[reason]++;
+	EQUAL(v1, growing_first + 512);
+	CHECK(v2 >= 1 && v2 <= growing_pages - 512);
+	EQUAL(fake_secure(REGION_BASE + BLOCK, BLOCK), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, 0, REGION_BASE + 2 * BLOCK, BLOCK, 0).status, FLEX_E_INVAL);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, 0, REGION_BASE, BLOCK, 0).status, FLEX_E_INVAL);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, 0, REGION_BASE + BLOCK, BLOCK, 0).status, FLEX_TOS_DONE);
+	return FLEX_OK;
+}
+
+static void region_grows_while_the_model_computes(void)
+{
+	static const struct fake_header big = { FAKE_MAGIC, 4, 150, 200 };
+	static uint8_t plain[601][FLEX_PAGE_SIZE];
+	uint64_t session;
+	struct rt_call call;
+
+	EQUAL(fake_model_pages(&big), 601);
+	memcpy(plain[0], &big, sizeof(big));
+	for (uint64_t i = 1; i < 601; i++)
+		memcpy(plain[i], &(uint64_t){ FAKE_STAMP + i }, sizeof(uint64_t));
+	fake_seal(fake_page(512), plain[0], 601, 1, "sealing1");
+	growing_pages = fake_sealed_pages(601);
+	call = fake_call(FLEX_OP_MODEL_OPEN, growing_pages * FLEX_PAGE_SIZE, 0, 0, 0);
+	growing_first = call.value[1];
+	model_first = FLEX_BOARD_SLOTS; /* no page of it lies in a slot */
+	fake_on_yield = next_segment;
+	EQUAL(fake_secure(REGION_BASE, BLOCK), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, 0, REGION_BASE, 2 * BLOCK, 0).status, FLEX_E_STATE); /* not all secure */
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, 0, REGION_BASE, BLOCK, 0).status, FLEX_TOS_DONE);
+	EQUAL(fake_call(FLEX_OP_MODEL_START, 0, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(yields[FLEX_YIELD_NEED], 0);
+	session = open_session(0);
+	set_prompt(session, "hello");
+	EQUAL(fake_call(FLEX_OP_GENERATE, session, 5, 4, 0).status, FLEX_TOS_DONE);
+	EQUAL(yields[FLEX_YIELD_TOKEN], 4);
+	EQUAL(yields[FLEX_YIELD_NEED], 2); /* working memory, and the segment: once */
+	EQUAL(fake_release(REGION_BASE, BLOCK), FLEX_E_PINNED);
+	EQUAL(fake_call(FLEX_OP_SESSION_CLOSE, session, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, 0, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(fake_release(REGION_BASE, BLOCK), FLEX_OK);
+	EQUAL(fake_release(REGION_BASE + BLOCK, BLOCK), FLEX_OK);
+}
+
 static void foreign_file_is_refused_with_a_reason(void)
 {
 	struct rt_call call = fake_call(FLEX_OP_MODEL_OPEN, 3 * FLEX_PAGE_SIZE, 0, 0, 0);
@@ -430,6 +483,7 @@ int main(void)
 		TEST(model_in_use_is_not_closed),
 		TEST(pages_claimed_before_a_region_are_given_back),
 		TEST(model_in_a_region_asks_for_nothing),
+		TEST(region_grows_while_the_model_computes),
 		TEST(foreign_file_is_refused_with_a_reason),
 		TEST(generation_survives_recall_of_everything_unpinned),
 		TEST(end_of_sequence_ends_unless_ignored),

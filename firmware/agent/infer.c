@@ -26,7 +26,7 @@ static bool take(const struct flex_message *message, struct flex_infer *infer)
 	infer->prompt = prompt.bytes;
 	infer->prompt_bytes = prompt.count;
 	return infer->tokens >= 1 && infer->threads >= 1 && infer->threads <= THREADS_MAX &&
-	       infer->mode <= FLEX_INFER_STOCK;
+	       infer->mode <= FLEX_INFER_STRAWMAN_OPT;
 }
 
 /* 0 or an errno. */
@@ -44,6 +44,15 @@ static int drop_page_cache(void)
 	return error;
 }
 
+static int (*const run_mode[])(const struct flex_infer *infer) = {
+	[FLEX_INFER_FLEXSERVE] = flex_infer_secure,
+	[FLEX_INFER_STRAWMAN] = flex_infer_secure,
+	[FLEX_INFER_STRAWMAN_OPT] = flex_infer_secure,
+	[FLEX_INFER_NORMAL] = flex_infer_linux,
+	[FLEX_INFER_NORMAL_IDLE] = flex_infer_linux,
+	[FLEX_INFER_STOCK] = flex_infer_linux,
+};
+
 int flex_infer_worker(const struct flex_message *message, int pipe)
 {
 	static struct flex_infer infer;
@@ -57,7 +66,5 @@ int flex_infer_worker(const struct flex_message *message, int pipe)
 		if (error)
 			return flex_answer_error(pipe, message->request, error, "page cache could not be dropped");
 	}
-	if (infer.mode == FLEX_INFER_FLEXSERVE || infer.mode == FLEX_INFER_STRAWMAN)
-		return flex_infer_secure(&infer);
-	return flex_infer_linux(&infer);
+	return run_mode[infer.mode](&infer);
 }

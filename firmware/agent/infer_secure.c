@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Modes flexserve and strawman: the driver and the secure world do the work (firmware/abi/flexkit/uapi.h). */
+/* Mode flexserve and the strawmen: the driver and the secure world do the work (firmware/abi/flexkit/uapi.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,6 +35,12 @@ static int fail(const struct run *run, int error, const char *what, const char *
 	return flex_answer_error(run->infer->pipe, run->infer->request, error, text);
 }
 
+static const __u32 driver_mode[] = {
+	[FLEX_INFER_FLEXSERVE] = FLEX_MODE_FLEXSERVE,
+	[FLEX_INFER_STRAWMAN] = FLEX_MODE_STRAWMAN,
+	[FLEX_INFER_STRAWMAN_OPT] = FLEX_MODE_STRAWMAN_OPT,
+};
+
 static int begin(struct run *run)
 {
 	const struct flex_infer *infer = run->infer;
@@ -56,7 +62,7 @@ static int begin(struct run *run)
 	if (run->model_file < 0)
 		return fail(run, errno, infer->model, NULL);
 	run->model.fd = run->model_file;
-	run->model.mode = infer->mode == FLEX_INFER_STRAWMAN ? FLEX_MODE_STRAWMAN : FLEX_MODE_FLEXSERVE;
+	run->model.mode = driver_mode[infer->mode];
 	if (ioctl(run->device, FLEX_IOC_MODEL, &run->model))
 		return fail(run, errno, "model refused", run->model.reason);
 	generate.model = run->model.model;

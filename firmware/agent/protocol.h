@@ -149,6 +149,7 @@
 #define FLEX_INFER_NORMAL 2      /* protection forced on */
 #define FLEX_INFER_NORMAL_IDLE 3 /* protection off */
 #define FLEX_INFER_STOCK 4
+#define FLEX_INFER_STRAWMAN_OPT 5
 
 /* Flags of INFER. */
 #define FLEX_INFER_IGNORE_EOS 1

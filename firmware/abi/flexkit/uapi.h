@@ -16,6 +16,7 @@
 
 #define FLEX_MODE_FLEXSERVE 0
 #define FLEX_MODE_STRAWMAN 1
+#define FLEX_MODE_STRAWMAN_OPT 2 /* read, decrypted and computed in a pipeline */
 
 struct flex_ioc_info {
 	__u32 abi;                /* major << 16 | minor */

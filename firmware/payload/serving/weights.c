@@ -339,10 +339,10 @@ int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks)
 	int64_t error;
 
 	*ticks = 0;
-	if (is_sealed_open(model))
-		return FLEX_OK;
 	if (model->refused)
 		return FLEX_E_MODEL;
+	if (is_sealed_open(model))
+		return FLEX_OK;
 	if (model->region.count == 0)
 		return open_in_slots(model);
 	error = open_in_region(model);

@@ -14,14 +14,15 @@ void flex_clock_start(struct flex_clock *clock, u64 submitted)
 {
 	clock->submitted = submitted;
 	clock->mark = submitted;
-	clock->part = FLEX_PART_SWITCH;
+	WRITE_ONCE(clock->part, FLEX_PART_SWITCH);
 }
 
 static void flex_clock_charge(struct flex_clock *clock, u64 now)
 {
 	if (!clock->first_token) {
 		clock->exposed[clock->part] += now - clock->mark;
-		clock->busy[clock->part] += now - clock->mark;
+		if (!clock->follows)
+			clock->busy[clock->part] += now - clock->mark;
 	}
 	clock->mark = now;
 }
@@ -41,13 +42,59 @@ enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part)
 		return part;
 	before = clock->part;
 	flex_clock_charge(clock, flex_ticks());
-	clock->part = part;
+	WRITE_ONCE(clock->part, part);
+	if (clock->watched)
+		wake_up_all(clock->watched);
 	return before;
 }
 
 /**
- * flex_clock_shift() - some of the time up to now belonged to another part
+ * flex_clock_follow() - wait for what others do
  * @clock: or NULL, when nobody measures
+ * @wait: woken at each of their steps
+ * @over: true when the wait is over; otherwise tells which part they are in
+ * @context: for it
+ *
+ * The time is exposed in the part that the others are in, and busy on their
+ * own clocks alone. May sleep.
+ */
+void flex_clock_follow(struct flex_clock *clock, wait_queue_head_t *wait,
+		       bool (*over)(void *context, enum flex_part *part), void *context)
+{
+	enum flex_part before = flex_clock_enter(clock, FLEX_PART_SWITCH), part;
+
+	if (clock)
+		clock->follows = true;
+	while (!over(context, &part)) {
+		enum flex_part shown = part;
+
+		flex_clock_enter(clock, shown);
+		wait_event(*wait, over(context, &part) || part != shown);
+	}
+	flex_clock_enter(clock, before);
+	if (clock)
+		clock->follows = false;
+}
+
+/**
+ * flex_clock_work() - others have worked for the request
+ * @clock: of the request; without a first token yet, their busy times count
+ * @before: what they had done when it began
+ * @now: what they have done since then too
+ */
+void flex_clock_work(struct flex_clock *clock, const struct flex_work *before,
+		     const struct flex_work *now)
+{
+	u32 part;
+
+	clock->loaded += now->loaded - before->loaded;
+	for (part = 0; part < FLEX_PARTS && !clock->first_token; part++)
+		clock->busy[part] += now->busy[part] - before->busy[part];
+}
+
+/**
+ * flex_clock_shift() - some of the time up to now belonged to another part
+ * @clock: of the request, or NULL
  * @part: that part
  * @ticks: how much of it, since the part under way began
  */

@@ -125,11 +125,13 @@ static long flex_model_from_file(struct flex_client *client, struct file *file,
 	int handle, ret = 0;
 
 	if (!S_ISREG(file_inode(file)->i_mode) || !(file->f_mode & FMODE_READ) ||
-	    !i_size_read(file_inode(file)) || ask->mode > FLEX_MODE_STRAWMAN)
+	    !i_size_read(file_inode(file)) || ask->mode >= FLEX_MODES)
 		return -EINVAL;
 	model = flex_model_get(file, ask->mode, client->group);
 	if (!model)
 		return -ENOMEM;
+	client->opened = model;
+	flex_loader_work(&model->loader, &client->opened_work);
 	if (ask->mode == FLEX_MODE_FLEXSERVE)
 		ret = flex_model_open(model, &client->opening, ask->reason);
 	if (ret) {

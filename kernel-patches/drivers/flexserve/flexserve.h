@@ -7,7 +7,7 @@
  *   flex_client.lock     ioctls of one open file
  *   flex_region_lock     the one contiguous region of a strawman
  *   flex_models_lock     the list of models; opening and closing them
- *   flex_model.load      one loader of a model at a time
+ *   flex_loader.pick     what a model's loaders do next
  *   flex_protect.lock    switching protection on and off
  *   a mailbox            held for one batch of calls, never while allocating
  *   flex_slots_lock      the slot table (spin lock)
@@ -18,8 +18,8 @@
  *
  * Files call downwards only:
  *
- *   main > dev > leader > request, strawman, cached > model > session >
- *   load, region > recall > payload, protect, slots > mailbox, smc, clock, worker
+ *   main > dev > leader > request, cached, strawman > model > session,
+ *   loader > load, region > recall > payload, protect, slots > mailbox, smc, clock, worker
  */
 #ifndef FLEXSERVE_H
 #define FLEXSERVE_H
@@ -134,6 +134,7 @@ struct flex_range {
 	struct flex_run whole;	/* the order when there is no other */
 	u32 victim;		/* recall goes on in this run, */
 	u32 cursor;		/* below this page of it */
+	bool decrypts;		/* claiming its pages takes the payload long */
 	bool recallable;	/* a model's always, a session's between prompts */
 	struct obj_cgroup *group;	/* charged for the pages; the owner has the reference */
 };
@@ -180,9 +181,10 @@ struct flex_batch {
 struct flex_clock;
 u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range);
 int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
-int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count, u64 *opening);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
 	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded);
+void flex_decrypt_begin(const struct flex_range *range, struct flex_clock *clock);
+void flex_decrypt_end(struct flex_range *range, struct flex_clock *clock, u64 ticks);
 int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_clock *clock);
 
 /* recall.c: and back */
@@ -212,12 +214,24 @@ struct flex_clock {
 	u64 finished;
 	u64 mark;
 	enum flex_part part;
+	bool follows;		/* others work: the time is exposed here, and busy there */
+	wait_queue_head_t *watched;	/* woken at each new part, or NULL */
 	u64 exposed[FLEX_PARTS];
 	u64 busy[FLEX_PARTS];
 	u64 loaded;		/* pages read meanwhile */
 };
+
+/* What threads beside the leader have done. */
+struct flex_work {
+	u64 busy[FLEX_PARTS];
+	u64 loaded;
+};
 void flex_clock_start(struct flex_clock *clock, u64 submitted);
 enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part);
+void flex_clock_follow(struct flex_clock *clock, wait_queue_head_t *wait,
+		       bool (*over)(void *context, enum flex_part *part), void *context);
+void flex_clock_work(struct flex_clock *clock, const struct flex_work *before,
+		     const struct flex_work *now);
 void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks);
 void flex_clock_token(struct flex_clock *clock, u64 now);
 void flex_clock_report(const struct flex_clock *clock, struct flex_breakdown *out);
@@ -260,7 +274,41 @@ struct flex_watchdog {
 };
 bool flex_watchdog_late(struct flex_watchdog *watchdog, u64 heartbeat);
 
+/* loader.c: pages of a model, ahead of the layer that computes */
+#define FLEX_LOADERS 2
+
+struct flex_chunk {
+	struct flex_loader *loader;
+	struct file *file;	/* the thread's own reference */
+	bool running;		/* has a thread (loader->pick) */
+	u32 index;
+	u32 count;		/* 0: nothing under way */
+	struct flex_clock clock;
+};
+
+struct flex_loader {
+	struct mutex pick;	/* what is loaded next, and all below */
+	wait_queue_head_t wait;	/* a step was made */
+	struct flex_range *range;
+	struct file *file;
+	u64 bytes;
+	u32 users;
+	u32 threads;
+	u32 next;		/* holes are looked for from here on */
+	int error;		/* why the threads have stopped */
+	struct flex_chunk chunk[FLEX_LOADERS];
+};
+void flex_loader_init(struct flex_loader *loader, struct flex_range *range);
+void flex_loader_begin(struct flex_loader *loader, struct file *file, u64 bytes);
+void flex_loader_end(struct flex_loader *loader);
+void flex_loader_stop(struct flex_loader *loader);
+int flex_loader_need(struct flex_loader *loader, u32 index, struct flex_clock *clock);
+void flex_loader_work(const struct flex_loader *loader, struct flex_work *work);
+
 /* model.c */
+/* The payload cannot go on without this page of the model, counted from its first. */
+typedef int (*flex_need)(void *context, u32 index);
+
 struct flex_model {
 	struct list_head list;	/* by last use, longest ago first */
 	u32 users;		/* open handles and requests (flex_models_lock) */
@@ -279,8 +327,7 @@ struct flex_model {
 	u32 id;
 	u32 max_context;
 	struct flex_range range;
-	struct mutex load;
-	struct flex_batch *batch; /* under load */
+	struct flex_loader loader;
 };
 extern struct mutex flex_models_lock;
 struct flex_model *flex_model_get(struct file *file, u32 mode, struct obj_cgroup *group);
@@ -289,10 +336,10 @@ int flex_model_drop(struct flex_model *model);
 int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *reason);
 int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *reason);
 void flex_model_end(struct flex_model *model);
-int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_clock *clock,
-		    u32 *loaded);
+bool flex_model_has(const struct flex_model *model, u64 slot);
 int flex_model_reserve(struct flex_model *model, char *reason);
-int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *reason);
+int flex_model_parse(struct flex_model *model, struct flex_clock *clock, flex_need need,
+		     void *context, char *reason);
 int flex_model_shut(struct flex_model *model);
 void flex_models_init(void);
 void flex_models_exit(void);
@@ -321,10 +368,12 @@ struct flex_region {
 	struct page *page;
 	u64 base;
 	u64 size;
-	bool secure;
+	u64 segment;		/* bytes of each but the last */
+	u64 secured;		/* bytes, from the base */
 };
-int flex_region_load(struct flex_region *region, struct file *file, u64 bytes,
-		     struct flex_clock *clock);
+int flex_region_alloc(struct flex_region *region, u64 bytes, u32 segments);
+int flex_region_read(struct flex_region *region, u64 at, struct file *file, u64 bytes);
+int flex_region_secure(struct flex_region *region);
 void flex_region_release(struct flex_region *region);
 extern struct mutex flex_region_lock;
 
@@ -337,6 +386,8 @@ struct flex_client {
 	struct obj_cgroup *group;	/* of whoever opened the device */
 	struct flex_model *model[8];
 	struct flex_clock opening;	/* runs from the last FLEX_IOC_MODEL */
+	const struct flex_model *opened;	/* by that; compared, never followed */
+	struct flex_work opened_work;	/* what its loaders had done then */
 	struct flex_request *request;	/* the last one */
 	spinlock_t events_lock;
 	DECLARE_KFIFO(events, struct flex_event, FLEX_EVENTS);
@@ -351,7 +402,9 @@ struct flex_request {
 	struct flex_ioc_generate ask;
 	void *prompt;
 	struct flex_clock clock;
+	struct flex_work counted;	/* of the mode's threads, in the clock already */
 	struct flex_region region;	/* a strawman's */
+	struct flex_stream *stream;	/* an optimised one's */
 	struct flex_session *session;
 	bool has_model;
 	bool generating;		/* helpers have something to help with */
@@ -376,12 +429,21 @@ struct flex_request {
 struct flex_mode {
 	/* Before a session is opened; 0 or a negative errno. close() follows either way. */
 	int (*open)(struct flex_request *request);
-	/* The payload misses pages of the model, from @slot on; at least the first is there on success. */
-	int (*need)(struct flex_request *request, u64 slot, u64 count);
+	/* The payload misses a page of the model, counted from its first; on success it has come. */
+	int (*need)(struct flex_request *request, u32 index);
+	/* What threads of the mode have done so far; NULL: it has none. */
+	void (*work)(struct flex_request *request, struct flex_work *work);
 	void (*close)(struct flex_request *request);
 };
-extern const struct flex_mode flex_mode_flexserve, flex_mode_strawman;
-#define FLEX_MODES (FLEX_MODE_STRAWMAN + 1)
+/* strawman.c: what both strawmen do */
+int flex_strawman_begin(struct flex_request *request);
+int flex_strawman_alloc(struct flex_request *request, u32 segments);
+int flex_strawman_hand_over(struct flex_request *request, u64 at, u64 bytes,
+			    struct flex_clock *clock);
+void flex_strawman_end(struct flex_request *request);
+
+extern const struct flex_mode flex_mode_flexserve, flex_mode_strawman, flex_mode_strawman_opt;
+#define FLEX_MODES (FLEX_MODE_STRAWMAN_OPT + 1)
 
 struct flex_client *flex_client_new(void);
 struct flex_request *flex_request_new(struct flex_client *client, struct flex_model *model,

@@ -25,7 +25,25 @@ static DEFINE_SEMAPHORE(flex_busy_threads, FLEX_BUSY_THREADS);
 static const struct flex_mode * const flex_modes[FLEX_MODES] = {
 	[FLEX_MODE_FLEXSERVE] = &flex_mode_flexserve,
 	[FLEX_MODE_STRAWMAN] = &flex_mode_strawman,
+	[FLEX_MODE_STRAWMAN_OPT] = &flex_mode_strawman_opt,
 };
+
+static const struct flex_mode *flex_leader_mode(const struct flex_request *request)
+{
+	return flex_modes[request->model->mode];
+}
+
+/* What the mode's threads have done since the last time is this request's. */
+static void flex_leader_count_work(struct flex_request *request)
+{
+	struct flex_work now;
+
+	if (!flex_leader_mode(request)->work)
+		return;
+	flex_leader_mode(request)->work(request, &now);
+	flex_clock_work(&request->clock, &request->counted, &now);
+	request->counted = now;
+}
 
 static s64 flex_leader_token(struct flex_request *request, const struct arm_smccc_1_2_regs *values)
 {
@@ -34,6 +52,8 @@ static s64 flex_leader_token(struct flex_request *request, const struct arm_smcc
 	u64 now = flex_ticks();
 	struct flex_event event = { .type = FLEX_EVENT_TOKEN, .value = values->a3, .ticks = now };
 
+	if (!request->result.tokens)
+		flex_leader_count_work(request);
 	flex_clock_token(&request->clock, now);
 	request->result.tokens++;
 	do {
@@ -65,7 +85,9 @@ static int flex_leader_fill(struct flex_request *request, u64 slot, u64 count)
 	if (slot >= memory->first && slot - memory->first < memory->count)
 		return flex_load_blank(memory, slot - memory->first, min_t(u64, count, memory->count),
 				       &request->clock);
-	return flex_modes[request->model->mode]->need(request, slot, count);
+	if (!flex_model_has(request->model, slot))
+		return -EINVAL;
+	return flex_leader_mode(request)->need(request, slot - request->model->range.first);
 }
 
 /* Helpers have nothing to help with meanwhile: they sleep until the leader is back. */
@@ -281,7 +303,7 @@ static int flex_leader_work(struct flex_request *request, s32 *finish)
 {
 	int ret;
 
-	ret = flex_modes[request->model->mode]->open(request);
+	ret = flex_leader_mode(request)->open(request);
 	if (!ret)
 		ret = flex_leader_open_session(request);
 	if (!ret && READ_ONCE(request->cancelled))
@@ -298,10 +320,11 @@ static void flex_leader(void *data)
 	int ret;
 
 	ret = flex_leader_work(request, &finish);
+	flex_leader_count_work(request);
 	flex_request_end(request, ret, finish);
 	if (request->session)
 		flex_session_put(request->session);
-	flex_modes[request->model->mode]->close(request);
+	flex_leader_mode(request)->close(request);
 	complete_all(&request->done);
 	wake_up_all(&request->client->wait);
 	flex_request_put(request);

@@ -155,9 +155,34 @@ int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages
 	return 0;
 }
 
+/**
+ * flex_decrypt_begin() - pages are about to become the payload's
+ * @range: of the model or session
+ * @clock: enters decryption, if that is what takes the time; or NULL
+ */
+void flex_decrypt_begin(const struct flex_range *range, struct flex_clock *clock)
+{
+	if (READ_ONCE(range->decrypts))
+		flex_clock_enter(clock, FLEX_PART_DECRYPT);
+}
+
+/**
+ * flex_decrypt_end() - and the payload says how long it has decrypted
+ * @range: as before; of a sealed model it is known from now on
+ * @clock: as before
+ * @ticks: 0 for a plain one
+ */
+void flex_decrypt_end(struct flex_range *range, struct flex_clock *clock, u64 ticks)
+{
+	if (!ticks || READ_ONCE(range->decrypts))
+		return;
+	WRITE_ONCE(range->decrypts, true);
+	flex_clock_shift(clock, FLEX_PART_DECRYPT, ticks);
+}
+
 /* The lease's mailbox names the pages. Return: how many are the slots' now. */
-static u32 flex_donate_batch(struct flex_mailbox_lease *lease, u32 slot, u32 count,
-			     u32 *donated, u64 *opening, s64 *error)
+static u32 flex_donate_batch(struct flex_mailbox_lease *lease, struct flex_range *range, u32 index,
+			     u32 count, struct flex_clock *clock, u32 *donated, s64 *error)
 {
 	struct arm_smccc_1_2_regs res;
 
@@ -168,33 +193,33 @@ static u32 flex_donate_batch(struct flex_mailbox_lease *lease, u32 slot, u32 cou
 		return 0;
 	if (*error != FLEX_OK)
 		return 0;
-	*error = flex_payload_call(FLEX_OP_CLAIM, lease->index, *donated, slot, &res);
+	flex_decrypt_begin(range, clock);
+	*error = flex_payload_call(FLEX_OP_CLAIM, lease->index, *donated, range->first + index, &res);
+	if (*error == FLEX_OK)
+		flex_decrypt_end(range, clock, res.a3);
 	/* Even a claim that failed says how far it came; a panic forgets all. */
-	if (*error == FLEX_E_PANIC)
-		return 0;
-	*opening = res.a3;
-	return min_t(u64, res.a2, *donated);
+	return *error == FLEX_E_PANIC ? 0 : min_t(u64, res.a2, *donated);
 }
 
-/**
+/*
  * flex_donate() - give pages to the secure world, into slots
- * @range: the caller is its only loader
+ * @range: nobody else loads these slots
  * @index: first slot, empty, from the start of the range
  * @page: pages, the caller's no longer, whatever happens
  * @count: of them, at most FLEX_BATCH
- * @opening: gets the ticks that the payload took to decrypt them
+ * @clock: is told when decryption begins, or NULL
  *
  * May sleep. Return: 0 when all lie in their slots; otherwise a negative
  * errno, and those that do not are free again.
  */
-int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count, u64 *opening)
+static int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 count,
+		       struct flex_clock *clock)
 {
 	struct flex_mailbox_lease *lease;
 	u32 i, donated, claimed;
 	s64 error;
 	int ret;
 
-	*opening = 0;
 	ret = flex_protect_get();
 	if (ret) {
 		flex_free_pages(page, count);
@@ -206,7 +231,7 @@ int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 cou
 		__SetPageOffline(page[i]);
 		lease->memory->page[i] = flex_page_address(page[i]);
 	}
-	claimed = flex_donate_batch(lease, range->first + index, count, &donated, opening, &error);
+	claimed = flex_donate_batch(lease, range, index, count, clock, &donated, &error);
 	flex_mailbox_put(lease);
 
 	flex_range_publish(range, index, page, claimed);
@@ -226,7 +251,6 @@ int flex_donate(struct flex_range *range, u32 index, struct page **page, u32 cou
 static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct file *file,
 			 u64 bytes, struct flex_batch *batch, struct flex_clock *clock)
 {
-	u64 opening;
 	u32 i, got;
 	int ret = 0;
 
@@ -248,14 +272,12 @@ static int flex_load_run(struct flex_range *range, u32 index, u32 *run, struct f
 
 	flex_clock_enter(clock, FLEX_PART_DONATE);
 	*run = got;
-	ret = flex_donate(range, index, batch->page, got, &opening);
-	flex_clock_shift(clock, FLEX_PART_DECRYPT, opening);
-	return ret;
+	return flex_donate(range, index, batch->page, got, clock);
 }
 
 /**
  * flex_load() - fill the empty slots of a part of a range
- * @range: the caller is its only loader
+ * @range: nobody else loads this part
  * @index: first slot, from the start of the range
  * @count: slots; what lies behind the range is left out
  * @file: slot i gets page i of it; NULL: whatever the pages hold

@@ -203,7 +203,8 @@ static int flex_measure_region(struct flex_ioc_measure *ask)
 	begin = flex_ticks();
 	ret = flex_errno(flex_smc(FLEX_MON_REGION_SECURE, region.base, region.size, 0, NULL));
 	ask->secure = flex_ticks() - begin;
-	region.secure = !ret;
+	region.segment = region.size;
+	region.secured = ret ? 0 : region.size;
 	begin = flex_ticks();
 	flex_region_release(&region);
 	ask->recall = flex_ticks() - begin;

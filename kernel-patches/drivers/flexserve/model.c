@@ -41,12 +41,7 @@ static struct flex_model *flex_model_new(const struct inode *inode, u32 mode,
 
 	if (!model)
 		return NULL;
-	model->batch = kvzalloc(sizeof(*model->batch), GFP_KERNEL);
-	if (!model->batch) {
-		kfree(model);
-		return NULL;
-	}
-	mutex_init(&model->load);
+	flex_loader_init(&model->loader, &model->range);
 	model->mode = mode;
 	model->group = flex_group_get(group);
 	model->device = inode->i_sb->s_dev;
@@ -62,7 +57,6 @@ static void flex_model_free(struct flex_model *model)
 {
 	list_del(&model->list);
 	flex_group_put(model->group);
-	kvfree(model->batch);
 	kfree(model);
 }
 
@@ -78,6 +72,7 @@ int flex_model_shut(struct flex_model *model)
 
 	if (!model->open)
 		return 0;
+	flex_loader_stop(&model->loader);
 	flex_sessions_close(model->id, model->epoch);
 	/* After a panic the payload has forgotten it already. */
 	if (model->epoch == flex_payload_epoch())
@@ -210,10 +205,24 @@ int flex_model_reserve(struct flex_model *model, char *reason)
 	return 0;
 }
 
+/**
+ * flex_model_has() - is this slot, as the payload numbers them, the model's?
+ * @model: open
+ * @slot: any number
+ */
+bool flex_model_has(const struct flex_model *model, u64 slot)
+{
+	return slot >= model->range.first && slot - model->range.first < model->range.count;
+}
+
+#define FLEX_ASKED_MAX 64	/* times for one page in a row: it goes faster than it comes */
+
 struct flex_model_start {
 	struct flex_model *model;
-	struct flex_clock *clock;
-	u32 fruitless;
+	flex_need need;
+	void *context;
+	u64 slot;	/* last asked for */
+	u32 asked;
 	int error;	/* of Linux, behind the payload's */
 };
 
@@ -221,14 +230,16 @@ static s64 flex_model_start_yielded(struct flex_call *call, u64 reason,
 				    const struct arm_smccc_1_2_regs *values)
 {
 	struct flex_model_start *start = call->context;
-	u32 loaded = 0;
+	u64 slot = values->a3;
 
 	if (reason != FLEX_YIELD_NEED)
 		return FLEX_E_INVAL;
-	start->error = flex_model_load(start->model, values->a3, values->a4, start->clock, &loaded);
-	start->fruitless = loaded ? 0 : start->fruitless + 1;
-	if (start->fruitless > 64)
-		start->error = -EIO;
+	start->asked = slot == start->slot ? start->asked + 1 : 0;
+	start->slot = slot;
+	start->error = -EINVAL;
+	if (flex_model_has(start->model, slot))
+		start->error = start->asked < FLEX_ASKED_MAX ?
+			start->need(start->context, slot - start->model->range.first) : -EIO;
 	return start->error ? FLEX_E_EXHAUSTED : FLEX_OK;
 }
 
@@ -240,13 +251,16 @@ static const struct flex_call_ops flex_model_start_ops = {
  * flex_model_parse() - let the payload parse and check a model
  * @model: reserved; its bytes are loaded as the payload asks, or lie in a region
  * @clock: is told where time goes, or NULL
+ * @need: brings a page that is missing
+ * @context: for it
  * @reason: gets the payload's reason for -EKEYREJECTED, FLEX_REASON_BYTES
  *
  * Nobody closes it meanwhile; may sleep. Return: 0 or a negative errno.
  */
-int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *reason)
+int flex_model_parse(struct flex_model *model, struct flex_clock *clock, flex_need need,
+		     void *context, char *reason)
 {
-	struct flex_model_start start = { .model = model, .clock = clock };
+	struct flex_model_start start = { .model = model, .need = need, .context = context };
 	struct flex_call call = { .op = FLEX_OP_MODEL_START, .arg = { model->id },
 				  .ops = &flex_model_start_ops, .context = &start };
 	enum flex_part before = flex_clock_enter(clock, FLEX_PART_PREFILL);
@@ -266,6 +280,30 @@ int flex_model_parse(struct flex_model *model, struct flex_clock *clock, char *r
 	return start.error ? start.error : flex_errno(error);
 }
 
+struct flex_model_reader {
+	struct flex_model *model;
+	struct flex_clock *clock;
+};
+
+static int flex_model_read(void *context, u32 index)
+{
+	struct flex_model_reader *reader = context;
+
+	return flex_loader_need(&reader->model->loader, index, reader->clock);
+}
+
+/* The loader reads on behind the header meanwhile. */
+static int flex_model_parse_cached(struct flex_model *model, struct flex_clock *clock, char *reason)
+{
+	struct flex_model_reader reader = { model, clock };
+	int ret;
+
+	flex_loader_begin(&model->loader, model->file, model->bytes);
+	ret = flex_model_parse(model, clock, flex_model_read, &reader, reason);
+	flex_loader_end(&model->loader);
+	return ret;
+}
+
 /* flex_models_lock held. */
 static int flex_model_open_locked(struct flex_model *model, struct flex_clock *clock, char *reason)
 {
@@ -277,7 +315,7 @@ static int flex_model_open_locked(struct flex_model *model, struct flex_clock *c
 	ret = flex_model_reserve(model, reason);
 	if (ret)
 		return ret;
-	ret = flex_model_parse(model, clock, reason);
+	ret = flex_model_parse_cached(model, clock, reason);
 	if (ret)
 		flex_model_shut(model);
 	return ret;
@@ -394,32 +432,6 @@ void flex_model_end(struct flex_model *model)
 	wake_up_all(&flex_models_wait);
 	if (last && flex_model_stale(model))
 		flex_payload_lost();
-}
-
-/**
- * flex_model_load() - fill slots that the payload needs
- * @model: open, and cannot be closed meanwhile
- * @slot: first, as the payload numbers them
- * @count: slots
- * @clock: is told where time goes, or NULL
- * @loaded: gets the pages that had been missing
- *
- * May sleep. Return: 0 or a negative errno.
- */
-int flex_model_load(struct flex_model *model, u64 slot, u64 count, struct flex_clock *clock,
-		    u32 *loaded)
-{
-	struct flex_range *range = &model->range;
-	int ret;
-
-	*loaded = 0;
-	if (slot < range->first || slot - range->first >= range->count)
-		return -EINVAL;
-	mutex_lock(&model->load);
-	ret = flex_load(range, slot - range->first, min_t(u64, count, range->count), model->file,
-			model->bytes, model->batch, clock, loaded);
-	mutex_unlock(&model->load);
-	return ret;
 }
 
 /** flex_models_init() - be told of panics */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a strawman works in: one contiguous region from the default CMA area,
- * the whole file read into it, secured as a region, given back after the
- * request. All of it honest: its cost is its design's.
+ * given back after the request. The file is read into it, then it is secured:
+ * whole, or segment by segment while the ones before are in use. All of it
+ * honest: its cost is its design's.
  */
 #include <linux/cma.h>
 #include <linux/delay.h>
@@ -19,11 +20,20 @@
 
 DEFINE_MUTEX(flex_region_lock);
 
-static int flex_region_alloc(struct flex_region *region, u64 bytes)
+/**
+ * flex_region_alloc() - contiguous memory
+ * @region: zeroed; flex_region_release() is due whatever the result
+ * @bytes: that it is to hold
+ * @segments: in so many parts at the most, of whole 2M blocks each
+ *
+ * May sleep for long: CMA migrates what lies there. Return: 0 or -ENOMEM.
+ */
+int flex_region_alloc(struct flex_region *region, u64 bytes, u32 segments)
 {
 	struct cma *area = dev_get_cma_area(NULL);
 
 	region->size = ALIGN(bytes, 1ULL << FLEX_BLOCK_SHIFT);
+	region->segment = ALIGN(DIV_ROUND_UP_ULL(region->size, segments), 1ULL << FLEX_BLOCK_SHIFT);
 	if (!area)
 		return -ENOMEM;
 	region->page = cma_alloc(area, region->size >> PAGE_SHIFT, FLEX_REGION_ORDER, true);
@@ -33,68 +43,66 @@ static int flex_region_alloc(struct flex_region *region, u64 bytes)
 	return 0;
 }
 
-static int flex_region_read(struct flex_region *region, struct file *file, u64 bytes)
+/* Bytes of the segment that begins at @at. */
+static u64 flex_region_part(const struct flex_region *region, u64 at)
 {
-	u32 pages = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE), at, i, n;
+	return min(region->segment, region->size - at);
+}
+
+/**
+ * flex_region_read() - read a segment's part of a file into it
+ * @region: allocated
+ * @at: where the segment begins, not secured yet
+ * @file: open for reading
+ * @bytes: its size
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_region_read(struct flex_region *region, u64 at, struct file *file, u64 bytes)
+{
+	u32 page = at >> PAGE_SHIFT, i, n;
+	u32 end = DIV_ROUND_UP_ULL(min(at + flex_region_part(region, at), bytes), PAGE_SIZE);
 	struct bio_vec *vec;
 	int ret = 0;
 
 	vec = kvcalloc(FLEX_REGION_READ, sizeof(*vec), GFP_KERNEL);
 	if (!vec)
 		return -ENOMEM;
-	for (at = 0; at < pages && !ret; at += n) {
-		n = min_t(u32, FLEX_REGION_READ, pages - at);
+	for (; page < end && !ret; page += n) {
+		n = min_t(u32, FLEX_REGION_READ, end - page);
 		for (i = 0; i < n; i++)
-			bvec_set_page(&vec[i], region->page + at + i, PAGE_SIZE, 0);
-		ret = flex_read_pages(file, (loff_t)at << PAGE_SHIFT, vec, n, bytes);
+			bvec_set_page(&vec[i], region->page + page + i, PAGE_SIZE, 0);
+		ret = flex_read_pages(file, (loff_t)page << PAGE_SHIFT, vec, n, bytes);
 	}
 	kvfree(vec);
 	return ret;
 }
 
-static int flex_region_secure(struct flex_region *region)
+/**
+ * flex_region_secure() - secure the segment behind those that are secure
+ * @region: read up to its end
+ *
+ * May sleep. Return: 0 or a negative errno.
+ */
+int flex_region_secure(struct flex_region *region)
 {
-	int ret = flex_protect_get();
+	u64 part = flex_region_part(region, region->secured);
+	int ret = 0;
 
+	if (!region->secured)
+		ret = flex_protect_get();
 	if (ret)
 		return ret;
-	ret = flex_errno(flex_smc(FLEX_MON_REGION_SECURE, region->base, region->size, 0, NULL));
-	region->secure = !ret;
-	if (ret)
+	ret = flex_errno(flex_smc(FLEX_MON_REGION_SECURE, region->base + region->secured, part, 0,
+				  NULL));
+	if (!ret)
+		region->secured += part;
+	else if (!region->secured)
 		flex_protect_put();
 	return ret;
 }
 
-/**
- * flex_region_load() - allocate a region, read a file into it, secure it
- * @region: zeroed; flex_region_release() is due whatever the result
- * @file: open for reading
- * @bytes: its size
- * @clock: is told where time goes
- *
- * May sleep for long: CMA migrates what lies there. Return: 0 or a negative errno.
- */
-int flex_region_load(struct flex_region *region, struct file *file, u64 bytes,
-		     struct flex_clock *clock)
-{
-	enum flex_part before = flex_clock_enter(clock, FLEX_PART_ALLOCATE);
-	int ret;
-
-	ret = flex_region_alloc(region, bytes);
-	if (ret)
-		goto out;
-	flex_clock_enter(clock, FLEX_PART_READ);
-	ret = flex_region_read(region, file, bytes);
-	if (ret)
-		goto out;
-	flex_clock_enter(clock, FLEX_PART_DONATE);
-	ret = flex_region_secure(region);
-out:
-	flex_clock_enter(clock, before);
-	return ret;
-}
-
-static s64 flex_region_open_up(const struct flex_region *region)
+static s64 flex_region_open_up(u64 base, u64 size)
 {
 	u64 from = 0;
 	int tries = 0;
@@ -102,7 +110,7 @@ static s64 flex_region_open_up(const struct flex_region *region)
 	s64 error;
 
 	for (;;) {
-		error = flex_smc(FLEX_MON_REGION_RELEASE, region->base, region->size, from, &res);
+		error = flex_smc(FLEX_MON_REGION_RELEASE, base, size, from, &res);
 		if (error == FLEX_E_INTERRUPTED) {
 			from = res.a1;
 			cond_resched();
@@ -116,24 +124,25 @@ static s64 flex_region_open_up(const struct flex_region *region)
 
 /**
  * flex_region_release() - the monitor scrubs the region, CMA gets it back
- * @region: as flex_region_load() left it; the payload has given it up
+ * @region: zeroed or allocated; the payload has given it up
  *
  * A region that the monitor keeps is lost to CMA, never used again.
  */
 void flex_region_release(struct flex_region *region)
 {
 	s64 error = FLEX_OK;
+	u64 at;
 
 	if (!region->page)
 		return;
-	if (region->secure) {
-		error = flex_region_open_up(region);
+	for (at = 0; at < region->secured && error == FLEX_OK; at += region->segment)
+		error = flex_region_open_up(region->base + at, flex_region_part(region, at));
+	if (region->secured)
 		flex_protect_put();
-	}
 	if (error == FLEX_OK)
 		cma_release(dev_get_cma_area(NULL), region->page, region->size >> PAGE_SHIFT);
 	else
 		pr_err("flexserve: region %#llx is lost: %lld\n", region->base, error);
 	region->page = NULL;
-	region->secure = false;
+	region->secured = 0;
 }

@@ -150,13 +150,23 @@ static int flex_request_copy_in(struct flex_request *request)
 	return 0;
 }
 
-/* The clock began to run with the opening of the model, if that is wanted. */
+/*
+ * The clock began to run with the opening of the model, if that is wanted; what
+ * loaders have done since then for this model is part of the request.
+ */
 static void flex_request_start_clock(struct flex_request *request, u64 submitted)
 {
-	if (request->ask.flags & FLEX_GENERATE_FROM_MODEL)
-		request->clock = request->client->opening;
+	const struct flex_client *client = request->client;
+	bool opening = request->ask.flags & FLEX_GENERATE_FROM_MODEL;
+
+	if (opening)
+		request->clock = client->opening;
 	else
 		flex_clock_start(&request->clock, submitted);
+	if (opening && client->opened == request->model)
+		request->counted = client->opened_work;
+	else
+		flex_loader_work(&request->model->loader, &request->counted);
 }
 
 /**

@@ -214,7 +214,7 @@ void flex_range_order(struct flex_range *range, const struct flex_run *order, u3
 
 /**
  * flex_range_publish() - pages have been claimed for slots; recall may take them
- * @range: the caller is its only loader
+ * @range: nobody else loads these slots
  * @index: first slot, from the start of the range
  * @page: pages
  * @count: of them
@@ -255,7 +255,7 @@ static int flex_range_hole_locked(struct flex_range *range, u32 *index, u32 end)
 
 /**
  * flex_range_hole() - next empty slots of a range
- * @range: the caller is its only loader
+ * @range: others may load other parts of it
  * @index: in: where to begin; out: first empty slot
  * @end: where to stop
  *

@@ -110,6 +110,48 @@ static void test_parts_sum_to_the_first_token(void)
 	expect(flex_clock_enter(NULL, FLEX_PART_READ) == FLEX_PART_READ);
 }
 
+static enum flex_part seen[] = { FLEX_PART_READ, FLEX_PART_READ, FLEX_PART_DONATE };
+static u32 looks;
+
+/* Others read for 300 ticks, in two looks, then donate for 50. */
+static bool follow_others(void *context, enum flex_part *part)
+{
+	expect(context == &looks);
+	if (looks == ARRAY_SIZE(seen))
+		return true;
+	test_now += looks ? 150 : 0;
+	*part = seen[looks++];
+	return false;
+}
+
+static void test_waiting_is_exposed_but_not_busy(void)
+{
+	const struct flex_work before = { .busy = { [FLEX_PART_READ] = 7 }, .loaded = 3 };
+	const struct flex_work now = { .busy = { [FLEX_PART_READ] = 507, [FLEX_PART_DONATE] = 60 }, .loaded = 13 };
+	struct flex_clock clock = { 0 };
+	struct flex_breakdown b = { 0 };
+	wait_queue_head_t wait;
+
+	looks = 0;
+	test_now = 0;
+	flex_clock_start(&clock, 0);
+	flex_clock_enter(&clock, FLEX_PART_PREFILL);
+	test_now = 1000;
+	flex_clock_follow(&clock, &wait, follow_others, &looks);
+	expect(clock.part == FLEX_PART_PREFILL);
+	test_now += 10;
+	flex_clock_work(&clock, &before, &now);
+	flex_clock_token(&clock, test_now);
+	flex_clock_work(&clock, &before, &now); /* after the first token: pages count, times do not */
+	flex_clock_report(&clock, &b);
+	expect(b.read == 300 && b.donate == 0 && b.prefill == 1010 && b.switch_ == 0);
+	expect(b.read_busy == 500 && b.donate_busy == 60 && b.prefill_busy == 1010);
+	expect(b.allocate + b.read + b.donate + b.decrypt + b.prefill + b.switch_ == b.first_token - b.submitted);
+	expect(b.loaded_pages == 20);
+	looks = 0;
+	flex_clock_follow(NULL, &wait, follow_others, &looks);
+}
+
 int main(void)
 {
 	test_an_interrupted_batch_goes_on();
@@ -119,5 +161,6 @@ int main(void)
 	test_errors_have_an_errno();
 	test_one_mailbox_is_kept_for_reclaim();
 	test_parts_sum_to_the_first_token();
+	test_waiting_is_exposed_but_not_busy();
 	return 0;
 }

@@ -40,7 +40,7 @@ def _context_for(prompt: str, tokens: int, model: inspect.ModelInfo) -> int:
 def _check_size(board: boards.Board, mode: str, model: inspect.ModelInfo) -> None:
     """Raises BadInput for a model that cannot be in this board's memory in this mode, whatever else is there."""
     secure = board.monitor.slots * 4096 if board.monitor else 0
-    limits = {"flexserve": secure, "strawman": board.memory.cma_bytes}
+    limits = {"flexserve": secure, "strawman": board.memory.cma_bytes, "strawman-opt": board.memory.cma_bytes}
     limit = min(limits.get(mode, board.memory.dram_size), board.memory.dram_size)
     if model.size > limit:
         raise BadInput(

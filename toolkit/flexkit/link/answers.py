@@ -18,6 +18,7 @@ from flexkit.link.protocol import InferMode, Message, Msg, Part, Tag
 MODES: Mapping[str, InferMode] = {
     "flexserve": InferMode.FLEXSERVE,
     "strawman": InferMode.STRAWMAN,
+    "strawman-opt": InferMode.STRAWMAN_OPT,
     "normal": InferMode.NORMAL,
     "normal-idle": InferMode.NORMAL_IDLE,
     "stock": InferMode.STOCK,

@@ -114,6 +114,7 @@ class InferMode(IntEnum):
     NORMAL = 2
     NORMAL_IDLE = 3
     STOCK = 4
+    STRAWMAN_OPT = 5
 
 
 class MeasureKind(IntEnum):

@@ -9,7 +9,7 @@ from flexkit.deadline import Deadline
 from flexkit.models import seal, sealed
 from flexkit.models.inspect import sha256_of
 
-SEALED_MODES = ("flexserve", "strawman")
+SEALED_MODES = ("flexserve", "strawman", "strawman-opt")
 _VERSION = 1
 
 

@@ -51,6 +51,7 @@ static inline void *kzalloc(size_t bytes, int flags)
 	(void)flags;
 	return calloc(1, bytes);
 }
+#define kvmalloc(bytes, flags) malloc(bytes)
 static inline void kvfree(const void *memory)
 {
 	free((void *)memory);
@@ -112,6 +113,9 @@ typedef pthread_mutex_t spinlock_t;
 struct mutex {
 	pthread_mutex_t lock;
 };
+#define mutex_init(mutex) pthread_mutex_init(&(mutex)->lock, NULL)
+#define mutex_lock(mutex) pthread_mutex_lock(&(mutex)->lock)
+#define mutex_unlock(mutex) pthread_mutex_unlock(&(mutex)->lock)
 typedef struct {
 	long value;
 } atomic_long_t;
@@ -130,6 +134,7 @@ typedef struct {
 	int unused;
 } wait_queue_head_t;
 #define DECLARE_WAIT_QUEUE_HEAD(name) wait_queue_head_t name
+#define init_waitqueue_head(queue) ((void)(queue))
 #define wait_event(queue, condition) \
 	do { \
 		(void)(queue); \
@@ -184,6 +189,8 @@ struct bio_vec {
 	int unused;
 };
 struct file;
+struct file *get_file(struct file *file);
+void fput(struct file *file);
 struct timespec64 {
 	s64 tv_sec;
 	long tv_nsec;

@@ -77,7 +77,7 @@ struct flex_order {
  *                                          x3 = ticks that decrypting took
  * MODEL_START(model)                    -> opens the sealed file (a region: all of it), parses and checks the GGUF;
  *                                          FLEX_E_MODEL with the reason in session 0's comm area; may yield NEED.
- *                                          x2 = longest context in tokens, x3 = ticks of opening a region. A model that was
+ *                                          x2 = longest context in tokens, x3 = ticks of opening chunks. A model that was
  *                                          refused for its seal, now or later, stays so until it is closed.
  * MODEL_CLOSE(model)                    -> every slot dropped (pages DONATED: the driver recalls them) or the region
  *                                          given up. FLEX_E_BUSY while a session is open on it.

@@ -147,7 +147,7 @@ void srv_contents_settle(uint64_t first, uint64_t count, uint64_t claimed);
 
 /*
  * Opens the model's header, and all of it if it lies in a region. Yields NEED. FLEX_OK (also when it was open already),
- * FLEX_E_MODEL with a refusal, or what the NW answered. *ticks: what opening a region took. Nobody else starts the model
+ * FLEX_E_MODEL with a refusal, or what the NW answered. *ticks: what opening chunks took. Nobody else starts the model
  * meanwhile.
  */
 int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks);

@@ -156,15 +156,31 @@ static int64_t await(int64_t error, uint64_t hole, uint64_t *waited)
 	return error;
 }
 
+/* As srv_pin_wait(). When something is missing its part of the table is asked for first, so that the claim opens it. */
+static int64_t pin_slots(const struct srv_model *model, uint64_t first, uint64_t count, uint64_t *waited)
+{
+	uint64_t end = model->slots.first + model->slots.count, table, hole = 0;
+	int64_t error = srv_pin(first, count, &hole);
+
+	if (error != FLEX_E_STATE)
+		return error;
+	table = model->slots.first + seal_entry_page(hole - data_slot(model));
+	error = srv_pin_wait(table, 1, data_slot(model), waited);
+	if (error)
+		return error;
+	srv_unpin(table, 1);
+	return srv_pin_wait(first, count, end, waited);
+}
+
 static int64_t pin_open(struct srv_model *model, uint64_t first, uint64_t count, uint64_t *waited)
 {
-	uint64_t end = model->slots.first + model->slots.count, hole = 0, start;
+	uint64_t hole = 0, start;
 	int64_t error;
 
 	do {
 		if (__atomic_load_n(&model->refused, __ATOMIC_ACQUIRE))
 			return FLEX_E_MODEL;
-		error = srv_pin_wait(first, count, end, waited);
+		error = pin_slots(model, first, count, waited);
 		if (error)
 			return error;
 		start = rt_ticks();
@@ -317,8 +333,11 @@ static int64_t await_table(const struct srv_model *model)
 	return FLEX_OK;
 }
 
-/* The first page alone: with its key, what comes after it is opened as it comes. */
-static int64_t open_in_slots(struct srv_model *model)
+/*
+ * The first page alone: with its key, what comes after it is opened as it comes. What came before it, ahead of being asked
+ * for, is opened now, up to the first page that is missing.
+ */
+static int64_t open_in_slots(struct srv_model *model, uint64_t *ticks)
 {
 	uint64_t first = model->slots.first, waited = 0;
 	int64_t error = srv_pin_wait(first, 1, first + 1, &waited);
@@ -330,7 +349,10 @@ static int64_t open_in_slots(struct srv_model *model)
 	if (error)
 		return error;
 	__atomic_store_n(&model->opened, true, __ATOMIC_RELEASE);
-	return await_table(model);
+	error = await_table(model);
+	if (!error)
+		*ticks = srv_weights_claimed(model, data_slot(model), model->seal.chunks);
+	return error;
 }
 
 int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks)
@@ -344,7 +366,7 @@ int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks)
 	if (is_sealed_open(model))
 		return FLEX_OK;
 	if (model->region.count == 0)
-		return open_in_slots(model);
+		return open_in_slots(model, ticks);
 	error = open_in_region(model);
 	*ticks = rt_ticks() - start;
 	return error;

@@ -128,6 +128,20 @@ static void recalled_pages_are_opened_again(void)
 	EQUAL(srv_pinned_pages(), 0);
 }
 
+/* What opens a chunk is asked for before the chunk, so that the claim opens it. */
+static void the_table_is_asked_for_before_its_chunks(void)
+{
+	uint64_t waited = 0;
+
+	EQUAL(open_header(), FLEX_OK);
+	for (uint64_t page = 0; page < FILE_PAGES; page++)
+		EQUAL(fake_recall(1, page), FLEX_OK);
+	EQUAL(srv_weights_pin(model, model->image + 150 * FLEX_PAGE_SIZE, 1, &waited), FLEX_OK);
+	srv_weights_unpin(model, model->image + 150 * FLEX_PAGE_SIZE, 1);
+	/* Nobody has pinned this one; the claim that came along has opened it. */
+	EQUAL(memcmp(fake_page(FIRST + 200), plain[200], FLEX_PAGE_SIZE), 0);
+}
+
 /* After everything was right once, `change` is done to what the NW brings for a page that it took away. */
 static void refused_after(void (*change)(void), uint64_t page, int why)
 {
@@ -379,6 +393,7 @@ int main(void)
 		TEST(claims_open_what_they_bring),
 		TEST(chunks_brought_before_their_table_are_opened_later),
 		TEST(recalled_pages_are_opened_again),
+		TEST(the_table_is_asked_for_before_its_chunks),
 		TEST(a_changed_chunk_is_refused),
 		TEST(plaintext_is_refused),
 		TEST(exchanged_chunks_are_refused),

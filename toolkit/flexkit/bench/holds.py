@@ -36,7 +36,7 @@ INVARIANTS: tuple[Hold, ...] = (
         "I3",
         "Linux can recall any unpinned page at any time; pins are bounded by a quota",
         "has",
-        ("system/test_memory.py", "system/test_inference.py"),
+        ("system/test_memory.py", "system/test_movable.py", "system/test_order.py", "system/test_inference.py"),
     ),
     Hold(
         "I4",

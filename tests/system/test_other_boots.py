@@ -16,6 +16,9 @@ from flexkit.errors import FlexError
 from flexkit.link.client import InferRequest, InferResult
 
 ABI = abi()
+EL3_LIMIT = 100_000
+"""Instructions of one stay in EL3: virtual nanoseconds at one instruction each."""
+ICOUNT = ("-smp", "1", "-icount", "shift=0,sleep=on")
 OTHER_MACHINE = ("-machine", "its=on", "-device", "edu,dma_mask=0xffffffffffffffff")
 
 
@@ -59,3 +62,24 @@ def test_with_an_interrupt_controller_that_writes_memory_nothing_gets_secure(
         attacker.run(f"dma out {second:#x} 64")
         assert attacker.run(f"access r {second:#x} 0")["value"] == PATTERN
         attacker.run("free")
+
+
+def test_no_stay_in_el3_is_longer_than_its_limit(open_session: Callable[..., object], demo: object, story: str) -> None:
+    """Counted in instructions: whole batches of both kinds, a load, an inference and a drop, on one core."""
+    limit = Deadline(400, "icount")
+    with open_session(extra=ICOUNT) as board:  # type: ignore[attr-defined]
+        attacker = Attacker(board.client, 120)
+        path = board.put_model(demo, limit)
+        result = board.client.infer(InferRequest(path, story, 4, threads=2, ignore_eos=True), limit)
+        assert len(result.tokens) == 4
+        board.client.forget(path, limit)
+        board.client.protect(True, limit)
+        attacker.own_pages(512)
+        churned = attacker.run("churn 3")
+        longest = attacker.smc(ABI["FLEX_MON_STAT"], ABI["FLEX_STAT_EL3_MAX_TICKS"])["x1"]
+        call = attacker.smc(ABI["FLEX_MON_STAT"], ABI["FLEX_STAT_EL3_MAX_CALL"])["x1"]
+        attacker.run("free")
+    print(f"longest stay {longest} instructions, call {call:#x}; seen from Linux: {churned}")
+    assert (churned["x0"], churned["rounds"]) == (0, 3)
+    assert longest <= EL3_LIMIT
+    assert max(churned["donate_longest"], churned["recall_longest"]) <= EL3_LIMIT

@@ -16,6 +16,8 @@
 #define GICR_STRIDE		UINT64_C(0x20000)	/* two frames of 64K a core */
 #define GICR_SECOND_FRAME	UINT64_C(0x10000)
 #define GICR_CTLR_LPIS		1U
+#define GICR_TYPER		0x8U
+#define GICR_TYPER_LAST		(1U << 4)
 #define HPFAR_SHIFT		4U			/* HPFAR_EL2 holds the page number from bit 4 on */
 #define PAGE_OFFSET(address)	((address) & (FLEX_PAGE_SIZE - 1U))
 
@@ -26,17 +28,18 @@
 #define ISS_WRITE		(UINT64_C(1) << 6)
 #define XZR			31U
 
-/* LPIs are off on all redistributors. */
+/* LPIs are off on all redistributors, of which there may be fewer than the board has cores at the most. */
 bool gicr_quiet(void)
 {
-	uint64_t core;
+	uintptr_t frame = FLEX_BOARD_GICR_BASE;
 
-	for (core = 0U; core < FLEX_BOARD_CORES; core++) {
-		if ((mmio_read_32(FLEX_BOARD_GICR_BASE + (core * GICR_STRIDE)) & GICR_CTLR_LPIS) != 0U) {
-			return false;
+	while ((mmio_read_32(frame) & GICR_CTLR_LPIS) == 0U) {
+		if ((mmio_read_32(frame + GICR_TYPER) & GICR_TYPER_LAST) != 0U) {
+			return true;
 		}
+		frame += GICR_STRIDE;
 	}
-	return true;
+	return false;
 }
 
 /* A data abort at a first frame is carried out, and the instruction passed over; false when it was elsewhere. */

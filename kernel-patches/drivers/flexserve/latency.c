@@ -88,7 +88,7 @@ static enum hrtimer_restart flex_latency_fire(struct hrtimer *timer)
 {
 	struct flex_latency *mine = container_of(timer, struct flex_latency, timer);
 	s64 late = ktime_to_ns(ktime_sub(ktime_get(), hrtimer_get_expires(timer)));
-	const struct pt_regs *regs = get_irq_regs();
+	struct pt_regs *regs = get_irq_regs();
 
 	flex_lateness_note(&mine->all, max(late, 0LL));
 	if (regs && instruction_pointer(regs) == flex_smc_return)

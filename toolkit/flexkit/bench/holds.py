@@ -71,7 +71,7 @@ INVARIANTS: tuple[Hold, ...] = (
         "I8",
         "Interrupts are served promptly while the secure world computes; EL3 stays short",
         "has",
-        ("system/test_interrupts.py",),
+        ("system/test_interrupts.py", "system/test_other_boots.py"),
         "lateness beside inference is measured; a stay in EL3 is at most 100,000 instructions, protection switch apart",
     ),
     Hold(

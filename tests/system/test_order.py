@@ -12,7 +12,7 @@ from flexkit import models
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session
 from flexkit.events import Bus
-from flexkit.models import gguf_file
+from flexkit.models import atrest, gguf_file, layers, seal
 
 PAGE = 4096
 
@@ -25,7 +25,7 @@ def _step(name: str) -> int:
 
 
 def _reversed(source: Path, to: Path) -> Path:
-    """The same model with its tensors the other way round, so that the last pages are not those used last."""
+    """The same model with its tensors the other way round, which sealing puts in order."""
     file, data = gguf_file.read(source), source.read_bytes()
     tensors = sorted(file.tensors.values(), key=lambda tensor: -_step(tensor.name))
     drafts = [
@@ -53,11 +53,16 @@ def _slots(board: Session) -> set[int]:
     return {int(line.split()[0]) for line in text.splitlines()}
 
 
-def _steps(file: Path) -> dict[int, int]:
-    """For each page of the file that holds weights, the first step that reads it."""
+def _steps(model: Path) -> dict[int, int]:
+    """For each page of the sealed file that holds weights, the first step that reads it."""
+    limit = Deadline(60, "sealed form")
+    before = seal.read_facts(atrest.sealed_form(model, limit)).first_page
+    file = gguf_file.read(model)
+    moved = {move.tensor.name: move.offset for move in layers.plan(file).moves}
     first: dict[int, int] = {}
-    for tensor in gguf_file.read(file).tensors.values():
-        for page in range(tensor.offset // PAGE, (tensor.offset + tensor.size - 1) // PAGE + 1):
+    for tensor in file.tensors.values():
+        offset = moved.get(tensor.name, tensor.offset)
+        for page in range(before + offset // PAGE, before + (offset + tensor.size - 1) // PAGE + 1):
             first[page] = min(_step(tensor.name), first.get(page, 1000))
     return first
 

@@ -67,6 +67,7 @@ void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb)
 		{ dtb, dtb + dtb_size(dtb) },
 	};
 
+	NOTICE("FlexKit: monitor " FLEX_BUILD_ID_HEX "\n");
 	check_cpu();
 	if (flex_machine_is_dirty()) {
 		flex_machine_scrub_marked(kept, ARRAY_SIZE(kept));

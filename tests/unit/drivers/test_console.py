@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +150,21 @@ def test_the_end_of_the_board_is_noticed_before_the_deadline(cable: Cable) -> No
     with pytest.raises(BoardLost, match="ended with status 1"):
         cable.console.wait_stage("agent", limit)
     assert limit.remaining > 4
+
+
+def test_the_end_of_the_board_may_show_after_the_end_of_a_link(cable: Cable) -> None:
+    def end() -> None:
+        cable.dead = "the emulator ended"
+
+    ending = threading.Timer(0.3, end)
+    ending.start()
+    assert cable.console.why_lost() == "the emulator ended"
+    ending.join()
+
+
+def test_a_link_that_broke_is_not_the_end_of_the_board(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_GRACE_SECONDS", 0.3)
+    assert cable.console.why_lost() == ""
 
 
 def test_everything_is_logged_with_its_time_and_records_in_short(cable: Cable) -> None:

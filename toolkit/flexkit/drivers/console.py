@@ -160,6 +160,14 @@ class Console:
                 self._changed.wait(_POLL_SECONDS)
             return (self._transport.ended or "its console is closed") if self._gone else ""
 
+    def why_lost(self) -> str:
+        """As ``why_gone``, when another way to the board broke: that the board itself has gone may show a moment later."""
+        limit = Deadline(_GRACE_SECONDS, "the end of the board")
+        with self._changed:
+            while not (self._gone or self._alive() or limit.expired):
+                self._changed.wait(_POLL_SECONDS)
+        return self._alive() or self.why_gone()
+
     def silent(self, why: str) -> BoardLost:
         """The error for a board that may be there and does not speak: with what to try."""
         error = self.lost(why)

@@ -245,7 +245,7 @@ class Session:
         """The same loss with what the emulator and the console know of it."""
         if self._console is None or self._console.explains(error):
             return error
-        why = self._console.why_gone() or self.drivers.power.why_dead()
+        why = self._console.why_lost()
         if not why and self._console.boots > 1:
             why = "the board started again by itself"
         return self._console.lost(why or error.message)

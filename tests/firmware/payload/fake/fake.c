@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -356,14 +357,26 @@ struct rt_call fake_call(uint64_t op, uint64_t a1, uint64_t a2, uint64_t a3, uin
 	return call;
 }
 
+/* As the driver: what is in a recall's hands just now is asked for again. */
+static bool worth_waiting(int64_t error)
+{
+	return error == FLEX_E_BUSY && sched_yield() == 0;
+}
+
 int64_t fake_give(uint64_t index, uint64_t slot)
 {
-	int64_t error = fake_donate(fake_core_number, index);
+	int64_t error;
 
+	do
+		error = fake_donate(fake_core_number, index);
+	while (worth_waiting(error));
 	if (error)
 		return error;
-	mailboxes[fake_core_number].page[0] = fake_address(index);
-	return fake_call(FLEX_OP_CLAIM, fake_core_number, 1, slot, 0).status;
+	do {
+		mailboxes[fake_core_number].page[0] = fake_address(index);
+		error = fake_call(FLEX_OP_CLAIM, fake_core_number, 1, slot, 0).status;
+	} while (worth_waiting(error));
+	return error;
 }
 
 static void set_up_memory(void)

@@ -59,3 +59,28 @@ def test_a_file_that_was_mended_is_taken_again(
     assert tuple(token.id for token in board.client.infer(request, limit).tokens) == expected.tokens
     board.client.forget("/data/hostile.sealed", limit)
     assert board.client.stats(limit).monitor["panics"] == 0
+
+
+def test_a_cached_model_that_is_refused_is_loaded_anew(
+    board: Session, seals: Seals, demo: Path, story: str, tmp_path: Path
+) -> None:
+    """Changed while it was cached, behind a prompt's back: refused in mid-prompt, and right again once the file is."""
+    limit = Deadline(120, "cached model")
+    expected = engine.reference_tokens(demo, story, 4, ignore_eos=True)
+    last = hostile_seals.chunk(seals.facts, seals.facts.chunks - 1)
+    number = last.start // sealed.CHUNK
+    (tmp_path / "good").write_bytes(seals.good)
+    board.put_file(tmp_path / "good", "/data/cached.sealed", limit)
+    board.client.check("cp -p /data/cached.sealed /data/cached.good", limit)
+    request = InferRequest("/data/cached.sealed", story, 4, ignore_eos=True)
+    assert tuple(token.id for token in board.client.infer(request, limit).tokens) == expected.tokens
+
+    write = f"of=/data/cached.sealed bs={sealed.CHUNK} count=1 conv=notrunc,fsync && touch -r /data/cached.good"
+    board.client.check(f"dd if=/dev/zero seek={number} {write} /data/cached.sealed", limit)
+    board.client.recall(board.client.stats(limit).info["secure_now"], limit)
+    with pytest.raises(FlexError, match=sealed.text("E_TAMPERED_TEXT")):
+        board.client.infer(request, limit)
+    board.client.check(f"dd if=/data/cached.good skip={number} seek={number} {write} /data/cached.sealed", limit)
+    assert tuple(token.id for token in board.client.infer(request, limit).tokens) == expected.tokens
+    board.client.forget("/data/cached.sealed", limit)
+    board.client.check("rm /data/cached.sealed /data/cached.good", limit)

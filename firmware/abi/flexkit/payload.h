@@ -46,7 +46,13 @@ struct flex_session_comm {
 	flex_u64 prefill_ticks; /* board counter: compute from the first layer to the first token's logits */
 	flex_u64 decode_ticks;  /* compute of all later tokens */
 	flex_u64 prompt_tokens;
-	flex_u64 wait_ticks;    /* spent waiting for pages to be reloaded, inside the session */
+	flex_u64 wait_ticks;    /* spent waiting for pages that others bring or open, inside the session */
+	/*
+	 * Opening chunks inside the session: the sum so far, and since when the thread has been at it; 0: it is not. By the
+	 * board counter, so the NW takes off what it took away meanwhile.
+	 */
+	flex_u64 decrypt_ticks;
+	flex_u64 decrypt_since;
 	flex_s32 prompt_ids[FLEX_PROMPT_IDS]; /* the first prompt_tokens of them, for the check of every run (FIELD F11) */
 	unsigned char text[FLEX_TEXT_BYTES];     /* bytes of the token just yielded */
 	unsigned char reason[FLEX_REASON_BYTES]; /* why a model or a prompt was refused: ASCII, zero-terminated */
@@ -109,7 +115,9 @@ struct flex_order {
 /* Yields: x2 = reason, x3.. = values. The NW answers in RESUME's a1: FLEX_OK, or an error that ends the operation. */
 #define FLEX_YIELD_TOKEN 1 /* x3 = token id, x4 = bytes of text in the session's comm area, x5 = number of the token from 0 */
 #define FLEX_YIELD_NEED 2  /* x3 = first slot, x4 = count: read, donate and CLAIM these, then resume */
-#define FLEX_YIELD_IDLE 3  /* nothing to do for a helper now: sleep a little, then resume */
+#define FLEX_YIELD_IDLE 3  /* nothing to do now: sleep a little, then resume; x3 = what for, FLEX_IDLE_* or 0 */
+
+#define FLEX_IDLE_OPENING 1 /* another thread opens (decrypts) what this one needs */
 
 #define FLEX_FINISH_LENGTH 0 /* as many tokens as asked for, or the context is full */
 #define FLEX_FINISH_EOS 1    /* end-of-sequence token (it is not yielded) */

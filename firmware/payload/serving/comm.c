@@ -2,6 +2,7 @@
 /*
  * What the normal world may see: written here, never read back. Stores are single, of aligned words.
  */
+#include "rt_arch.h"
 #include "serving.h"
 
 #define SHOW(field, value) __atomic_store_n(&(field), (value), __ATOMIC_RELAXED)
@@ -67,4 +68,22 @@ void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position)
 	SHOW(comm->layer, layer);
 	SHOW(comm->position, position);
 	SHOW(status()->pinned_pages, srv_pinned_pages());
+}
+
+uint64_t srv_opening_begin(const struct srv_spent *spent)
+{
+	uint64_t now = rt_ticks();
+
+	if (spent->comm)
+		SHOW(spent->comm->decrypt_since, now);
+	return now;
+}
+
+void srv_opening_end(struct srv_spent *spent, uint64_t begun)
+{
+	spent->opened += rt_ticks() - begun;
+	if (!spent->comm)
+		return;
+	SHOW(spent->comm->decrypt_since, 0);
+	SHOW(spent->comm->decrypt_ticks, spent->opened);
 }

@@ -14,7 +14,7 @@ static int weights_pin(void *ctx, const void *addr, uint64_t bytes)
 {
 	struct srv_session *session = ctx;
 
-	return (int)srv_weights_pin(session->model, addr, bytes, &session->wait_ticks);
+	return (int)srv_weights_pin(session->model, addr, bytes, &session->spent);
 }
 
 static void weights_unpin(void *ctx, const void *addr, uint64_t bytes)
@@ -74,14 +74,20 @@ static int64_t engine_error(int error)
 	}
 }
 
-/* Computes tokens, and adds what it took, waiting for pages apart, to *ticks. */
+/* Ticks that were not compute. */
+static uint64_t spent_beside(const struct srv_session *session)
+{
+	return session->spent.waited + session->spent.opened;
+}
+
+/* Computes tokens, and adds what it took, waiting for pages and opening them apart, to *ticks. */
 static int64_t forward(struct srv_session *session, const int32_t *ids, uint32_t count, flex_u64 *ticks)
 {
 	struct flx_host host = host_of(session);
-	uint64_t waited = session->wait_ticks, start = rt_ticks();
+	uint64_t beside = spent_beside(session), start = rt_ticks();
 	int64_t error = engine_error(flx_forward(&session->flx, &host, ids, count));
 
-	*ticks += rt_ticks() - start - (session->wait_ticks - waited);
+	*ticks += rt_ticks() - start - (spent_beside(session) - beside);
 	return error;
 }
 
@@ -131,7 +137,7 @@ static int64_t generate(struct srv_session *session, struct rt_call *call)
 	if (!error)
 		error = forward(session, session->flx.prompt, session->flx.prompt_tokens, &prefill);
 	comm->prefill_ticks = prefill;
-	comm->wait_ticks = session->wait_ticks;
+	comm->wait_ticks = session->spent.waited;
 	for (n = 0; !error && n < wanted; n++) {
 		int32_t id = flx_greedy(&session->flx);
 
@@ -145,7 +151,7 @@ static int64_t generate(struct srv_session *session, struct rt_call *call)
 		else
 			error = forward(session, &id, 1, &decode);
 		comm->decode_ticks = decode;
-		comm->wait_ticks = session->wait_ticks;
+		comm->wait_ticks = session->spent.waited;
 	}
 	call->value[0] = n;
 	return error;
@@ -157,8 +163,8 @@ static int64_t generate_pinned(struct srv_session *session, struct rt_call *call
 	const struct srv_range *slots = &session->slots;
 	int64_t error;
 
-	session->wait_ticks = 0;
-	error = srv_pin_wait(slots->first, slots->count, slots->first + slots->count, &session->wait_ticks);
+	session->spent = (struct srv_spent){ .comm = srv_comm_session(srv_session_number(session)) };
+	error = srv_pin_wait(slots->first, slots->count, slots->first + slots->count, &session->spent.waited);
 	if (error)
 		return error;
 	error = generate(session, call);

@@ -127,17 +127,24 @@ void srv_model_open(struct rt_call *call)
 	call->status = FLEX_TOS_DONE;
 }
 
+struct parsing {
+	struct srv_model *model;
+	struct srv_spent spent;
+};
+
 /* flx_host.pin while the GGUF's header is read. */
 static int header_pin(void *ctx, const void *addr, uint64_t bytes)
 {
-	uint64_t waited = 0;
+	struct parsing *parsing = ctx;
 
-	return (int)srv_weights_pin(ctx, addr, bytes, &waited);
+	return (int)srv_weights_pin(parsing->model, addr, bytes, &parsing->spent);
 }
 
 static void header_unpin(void *ctx, const void *addr, uint64_t bytes)
 {
-	srv_weights_unpin(ctx, addr, bytes);
+	const struct parsing *parsing = ctx;
+
+	srv_weights_unpin(parsing->model, addr, bytes);
 }
 
 bool srv_model_take_over(struct srv_model *model)
@@ -183,9 +190,10 @@ static void heap_give(struct srv_model *model)
 }
 
 /* Parses the GGUF. FLEX_OK, FLEX_E_MODEL with a reason, or what the NW answered. */
-static int64_t model_parse(struct srv_model *model, struct flx_reason *reason)
+static int64_t model_parse(struct parsing *parsing, struct flx_reason *reason)
 {
-	const struct flx_host host = { .ctx = model, .pin = header_pin, .unpin = header_unpin };
+	const struct flx_host host = { .ctx = parsing, .pin = header_pin, .unpin = header_unpin };
+	struct srv_model *model = parsing->model;
 	uint64_t bytes = 0;
 	int error = flx_model_measure(&host, model->image, model->seal.bytes, &bytes, reason);
 
@@ -222,11 +230,13 @@ static void choose_caps(void)
 /* Opens and parses. Errors as in model_parse(); *ticks: of opening. */
 static int64_t model_begin(struct srv_model *model, struct flx_reason *reason, uint64_t *ticks)
 {
+	struct parsing parsing = { .model = model };
 	const char *refusal;
 	int64_t error = srv_weights_open(model, ticks);
 
 	if (!error)
-		error = model_parse(model, reason);
+		error = model_parse(&parsing, reason);
+	*ticks += parsing.spent.opened;
 	refusal = srv_weights_refusal(model);
 	if (refusal[0])
 		memcpy(reason->text, refusal, strlen(refusal) + 1);

@@ -68,6 +68,13 @@ struct srv_model {
 	struct flx_model flx;
 };
 
+/* Ticks of a thread beside computing. */
+struct srv_spent {
+	uint64_t waited; /* for pages that others bring or open */
+	uint64_t opened; /* opening chunks itself */
+	struct flex_session_comm *comm; /* where the latter is shown as it happens, or NULL */
+};
+
 enum session_state { SESSION_FREE, SESSION_IDLE, SESSION_GENERATING, SESSION_CLOSING, SESSION_STATES };
 
 struct srv_session {
@@ -76,7 +83,7 @@ struct srv_session {
 	uint32_t cancelled;
 	uint32_t context, batch;
 	uint64_t heartbeat;
-	uint64_t wait_ticks;
+	struct srv_spent spent;
 	struct srv_model *model;
 	struct srv_range slots;
 	struct rt_team team;
@@ -161,9 +168,9 @@ uint64_t srv_weights_grown(struct srv_model *model);
 
 /*
  * Pins [addr, addr + bytes) of an open model's image, wherever it lies, every page of it authenticated. Yields NEED.
- * FLEX_E_MODEL with a refusal, or what the NW answered: nothing is pinned then. Adds to *waited.
+ * FLEX_E_MODEL with a refusal, or what the NW answered: nothing is pinned then. Adds to *spent.
  */
-int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, uint64_t *waited);
+int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, struct srv_spent *spent);
 void srv_weights_unpin(const struct srv_model *model, const void *addr, uint64_t bytes);
 
 /* Why the model is refused; empty if it is not. */
@@ -177,6 +184,10 @@ struct flex_session_comm *srv_comm_session(uint64_t number);
 struct flex_order *srv_comm_order(uint64_t model);
 void srv_comm_reason(uint64_t session, const char *reason);
 void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position);
+
+/* Around the opening of chunks; the first returns what the second needs. */
+uint64_t srv_opening_begin(const struct srv_spent *spent);
+void srv_opening_end(struct srv_spent *spent, uint64_t begun);
 
 /* ---- order.c ---- */
 

@@ -103,28 +103,32 @@ static int64_t open_slot(struct seal_cipher *cipher, struct srv_model *model, ui
 }
 
 /* Opens what is closed among pinned slots of chunks; errors as above, and FLEX_E_MODEL. */
-static int64_t open_slots(struct srv_model *model, uint64_t first, uint64_t count, uint64_t *hole)
+static int64_t open_slots(struct srv_model *model, uint64_t first, uint64_t count, struct srv_spent *spent,
+			  uint64_t *hole)
 {
 	struct seal_cipher cipher;
 	int64_t error = FLEX_OK;
-	uint64_t slot = first;
+	uint64_t slot = first, begun;
 
 	while (slot < first + count && mark_of(slot) == MARK_OPEN)
 		slot++;
 	if (slot == first + count)
 		return FLEX_OK;
+	begun = srv_opening_begin(spent);
 	seal_begin(&cipher, &model->seal);
 	for (; slot < first + count && !error; slot++) {
 		if (mark_of(slot) != MARK_OPEN)
 			error = open_slot(&cipher, model, slot, hole);
 	}
 	seal_end(&cipher);
+	srv_opening_end(spent, begun);
 	return error;
 }
 
 uint64_t srv_weights_claimed(struct srv_model *model, uint64_t first, uint64_t count)
 {
-	uint64_t start = rt_ticks(), end = first + count, run, hole;
+	uint64_t end = first + count, run, hole;
+	struct srv_spent spent = { 0 };
 	int64_t error = FLEX_OK;
 
 	if (!is_sealed_open(model))
@@ -137,17 +141,27 @@ uint64_t srv_weights_claimed(struct srv_model *model, uint64_t first, uint64_t c
 		error = srv_pin(first, run, &hole);
 		if (error)
 			break;
-		error = open_slots(model, first, run, &hole);
+		error = open_slots(model, first, run, &spent, &hole);
 		srv_unpin(first, run);
 	}
-	return rt_ticks() - start;
+	return spent.opened;
+}
+
+/* Somebody else has it: a little later, then. */
+static int64_t await_opening(uint64_t *waited)
+{
+	uint64_t start = rt_ticks();
+	int64_t error = srv_answer(rt_yield(FLEX_YIELD_IDLE, FLEX_IDLE_OPENING, 0, 0));
+
+	*waited += rt_ticks() - start;
+	return error;
 }
 
 /* Makes another try to open worth while. */
 static int64_t await(int64_t error, uint64_t hole, uint64_t *waited)
 {
 	if (error == FLEX_E_BUSY)
-		return srv_answer(rt_yield(FLEX_YIELD_IDLE, 0, 0, 0));
+		return await_opening(waited);
 	if (error != FLEX_E_STATE)
 		return error;
 	error = srv_pin_wait(hole, 1, hole + 1, waited);
@@ -172,24 +186,22 @@ static int64_t pin_slots(const struct srv_model *model, uint64_t first, uint64_t
 	return srv_pin_wait(first, count, end, waited);
 }
 
-static int64_t pin_open(struct srv_model *model, uint64_t first, uint64_t count, uint64_t *waited)
+static int64_t pin_open(struct srv_model *model, uint64_t first, uint64_t count, struct srv_spent *spent)
 {
-	uint64_t hole = 0, start;
+	uint64_t hole = 0;
 	int64_t error;
 
 	do {
 		if (__atomic_load_n(&model->refused, __ATOMIC_ACQUIRE))
 			return FLEX_E_MODEL;
-		error = pin_slots(model, first, count, waited);
+		error = pin_slots(model, first, count, &spent->waited);
 		if (error)
 			return error;
-		start = rt_ticks();
-		error = open_slots(model, first, count, &hole);
-		*waited += rt_ticks() - start;
+		error = open_slots(model, first, count, spent, &hole);
 		if (!error)
 			return FLEX_OK;
 		srv_unpin(first, count);
-		error = await(error, hole, waited);
+		error = await(error, hole, &spent->waited);
 	} while (!error);
 	return error;
 }
@@ -207,16 +219,17 @@ static struct srv_range slots_of(const struct srv_model *model, const void *addr
  * A region's chunks are opened in their order, by one thread at a time: whoever needs one, or brings a segment. True:
  * chunks up to `wanted` are open, or the model is refused; false: somebody else is at it.
  */
-static bool open_region_to(struct srv_model *model, uint64_t wanted)
+static bool open_region_to(struct srv_model *model, uint64_t wanted, struct srv_spent *spent)
 {
 	struct seal_cipher cipher;
-	uint64_t index = __atomic_load_n(&model->region_open, __ATOMIC_ACQUIRE);
+	uint64_t index = __atomic_load_n(&model->region_open, __ATOMIC_ACQUIRE), begun;
 	int why = 0;
 
 	if (index >= wanted || __atomic_load_n(&model->refused, __ATOMIC_ACQUIRE))
 		return true;
 	if (__atomic_exchange_n(&model->region_opening, true, __ATOMIC_ACQUIRE))
 		return false;
+	begun = srv_opening_begin(spent);
 	seal_begin(&cipher, &model->seal);
 	for (index = model->region_open; index < wanted && !why; index++) {
 		const struct flex_sealed_entry *entries =
@@ -228,6 +241,7 @@ static bool open_region_to(struct srv_model *model, uint64_t wanted)
 			__atomic_store_n(&model->region_open, index + 1, __ATOMIC_RELEASE);
 	}
 	seal_end(&cipher);
+	srv_opening_end(spent, begun);
 	if (why)
 		refuse(model, why);
 	__atomic_store_n(&model->region_opening, false, __ATOMIC_RELEASE);
@@ -245,38 +259,36 @@ static uint64_t chunks_there(const struct srv_model *model)
 
 uint64_t srv_weights_grown(struct srv_model *model)
 {
-	uint64_t start = rt_ticks();
+	struct srv_spent spent = { 0 };
 
 	if (!is_sealed_open(model))
 		return 0;
 	/* If somebody is at it, or it is refused: whoever computes meets what is left. */
 	rt_context_sync();
-	open_region_to(model, chunks_there(model));
-	return rt_ticks() - start;
+	open_region_to(model, chunks_there(model), &spent);
+	return spent.opened;
 }
 
 /* The image up to `end`, which is in a region: there, and open. Nothing is pinned: a region stays. */
-static int64_t region_pin(struct srv_model *model, uint64_t end, uint64_t *waited)
+static int64_t region_pin(struct srv_model *model, uint64_t end, struct srv_spent *spent)
 {
-	uint64_t start, chunks = (end + FLEX_SEALED_CHUNK - 1) / FLEX_SEALED_CHUNK;
-	int64_t error = srv_region_wait(model, (model->seal.first_page + chunks) * FLEX_SEALED_CHUNK, waited);
+	uint64_t chunks = (end + FLEX_SEALED_CHUNK - 1) / FLEX_SEALED_CHUNK;
+	int64_t error = srv_region_wait(model, (model->seal.first_page + chunks) * FLEX_SEALED_CHUNK, &spent->waited);
 
-	start = rt_ticks();
-	while (!error && !open_region_to(model, chunks))
-		error = srv_answer(rt_yield(FLEX_YIELD_IDLE, 0, 0, 0));
-	*waited += rt_ticks() - start;
+	while (!error && !open_region_to(model, chunks, spent))
+		error = await_opening(&spent->waited);
 	if (!error && __atomic_load_n(&model->refused, __ATOMIC_ACQUIRE))
 		return FLEX_E_MODEL;
 	return error;
 }
 
-int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, uint64_t *waited)
+int64_t srv_weights_pin(struct srv_model *model, const void *addr, uint64_t bytes, struct srv_spent *spent)
 {
 	struct srv_range slots = slots_of(model, addr, bytes);
 
 	if (model->region.count)
-		return region_pin(model, (uint64_t)((const uint8_t *)addr - model->image) + bytes, waited);
-	return pin_open(model, slots.first, slots.count, waited);
+		return region_pin(model, (uint64_t)((const uint8_t *)addr - model->image) + bytes, spent);
+	return pin_open(model, slots.first, slots.count, spent);
 }
 
 void srv_weights_unpin(const struct srv_model *model, const void *addr, uint64_t bytes)
@@ -299,8 +311,9 @@ static int64_t open_header(struct srv_model *model)
 }
 
 /* The header and the table. All chunks too, if all of the file came at once: a plain strawman decrypts, then computes. */
-static int64_t open_in_region(struct srv_model *model)
+static int64_t open_in_region(struct srv_model *model, uint64_t *ticks)
 {
+	struct srv_spent spent = { 0 };
 	uint64_t waited = 0;
 	int64_t error = srv_region_wait(model, FLEX_PAGE_SIZE, &waited);
 
@@ -312,7 +325,8 @@ static int64_t open_in_region(struct srv_model *model)
 		return error;
 	__atomic_store_n(&model->opened, true, __ATOMIC_RELEASE);
 	if (model->segments == 1 && model->region.count >= model->bytes)
-		open_region_to(model, model->seal.chunks);
+		open_region_to(model, model->seal.chunks, &spent);
+	*ticks = spent.opened;
 	return model->refused ? FLEX_E_MODEL : FLEX_OK;
 }
 
@@ -357,9 +371,6 @@ static int64_t open_in_slots(struct srv_model *model, uint64_t *ticks)
 
 int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks)
 {
-	uint64_t start = rt_ticks();
-	int64_t error;
-
 	*ticks = 0;
 	if (model->refused)
 		return FLEX_E_MODEL;
@@ -367,9 +378,7 @@ int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks)
 		return FLEX_OK;
 	if (model->region.count == 0)
 		return open_in_slots(model, ticks);
-	error = open_in_region(model);
-	*ticks = rt_ticks() - start;
-	return error;
+	return open_in_region(model, ticks);
 }
 
 void srv_weights_close(struct srv_model *model)

@@ -49,6 +49,30 @@ enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part)
 }
 
 /**
+ * flex_clock_lean() - what others do takes the time from here on
+ * @clock: or NULL, when nobody measures
+ * @part: that they are in; it is busy on their own clocks alone
+ *
+ * Return: the part that ended, for flex_clock_stand().
+ */
+enum flex_part flex_clock_lean(struct flex_clock *clock, enum flex_part part)
+{
+	enum flex_part before = flex_clock_enter(clock, part);
+
+	if (clock)
+		clock->follows = true;
+	return before;
+}
+
+/** flex_clock_stand() - undo flex_clock_lean() */
+void flex_clock_stand(struct flex_clock *clock, enum flex_part before)
+{
+	flex_clock_enter(clock, before);
+	if (clock)
+		clock->follows = false;
+}
+
+/**
  * flex_clock_follow() - wait for what others do
  * @clock: or NULL, when nobody measures
  * @wait: woken at each of their steps
@@ -61,19 +85,15 @@ enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part)
 void flex_clock_follow(struct flex_clock *clock, wait_queue_head_t *wait,
 		       bool (*over)(void *context, enum flex_part *part), void *context)
 {
-	enum flex_part before = flex_clock_enter(clock, FLEX_PART_SWITCH), part;
+	enum flex_part before = flex_clock_lean(clock, FLEX_PART_SWITCH), part;
 
-	if (clock)
-		clock->follows = true;
 	while (!over(context, &part)) {
 		enum flex_part shown = part;
 
 		flex_clock_enter(clock, shown);
 		wait_event(*wait, over(context, &part) || part != shown);
 	}
-	flex_clock_enter(clock, before);
-	if (clock)
-		clock->follows = false;
+	flex_clock_stand(clock, before);
 }
 
 /**

@@ -228,6 +228,8 @@ struct flex_work {
 };
 void flex_clock_start(struct flex_clock *clock, u64 submitted);
 enum flex_part flex_clock_enter(struct flex_clock *clock, enum flex_part part);
+enum flex_part flex_clock_lean(struct flex_clock *clock, enum flex_part part);
+void flex_clock_stand(struct flex_clock *clock, enum flex_part before);
 void flex_clock_follow(struct flex_clock *clock, wait_queue_head_t *wait,
 		       bool (*over)(void *context, enum flex_part *part), void *context);
 void flex_clock_work(struct flex_clock *clock, const struct flex_work *before,
@@ -252,6 +254,7 @@ struct flex_call {
 	u64 arg[5];
 	const struct flex_call_ops *ops;
 	void *context;
+	struct flex_clock *clock;	/* is told what waiting for another thread is for, or NULL */
 	bool hasty;		/* no waiting when anything is exhausted */
 	u32 idle;		/* visits in a row that found nothing to do */
 	u64 entries;		/* out: entries into the payload */
@@ -323,6 +326,7 @@ struct flex_model {
 	struct file *file;	/* while there are users */
 	/* the payload's side (flex_models_lock) */
 	bool open;
+	bool refused;		/* it will not compute with it any more */
 	u32 epoch;
 	u32 id;
 	u32 max_context;
@@ -336,6 +340,7 @@ int flex_model_drop(struct flex_model *model);
 int flex_model_open(struct flex_model *model, struct flex_clock *clock, char *reason);
 int flex_model_begin(struct flex_model *model, struct flex_clock *clock, char *reason);
 void flex_model_end(struct flex_model *model);
+void flex_model_refused(struct flex_model *model);
 bool flex_model_has(const struct flex_model *model, u64 slot);
 int flex_model_reserve(struct flex_model *model, char *reason);
 int flex_model_parse(struct flex_model *model, struct flex_clock *clock, flex_need need,
@@ -394,6 +399,12 @@ struct flex_client {
 	wait_queue_head_t wait;		/* events came, or room for more */
 };
 
+/* What the payload says of a session's own decryption (payload.h). */
+struct flex_opened {
+	u64 ticks;
+	u64 since;
+};
+
 struct flex_request {
 	struct kref refs;
 	struct list_head list;
@@ -422,6 +433,7 @@ struct flex_request {
 	atomic64_t entries;
 	struct completion done;
 	struct flex_ioc_result result;
+	struct flex_opened opened;	/* by the leader, when it last came out */
 	s32 *prompt_ids;
 };
 

@@ -130,12 +130,34 @@ static void flex_leader_send_cancel(struct flex_request *request)
 	flex_payload_call(FLEX_OP_SESSION_CANCEL, request->session->id, 0, 0, NULL);
 }
 
+/*
+ * Of the last @ticks, all in the secure world: what went into the session's own
+ * decryption. It may have begun in an earlier turn or still be going on.
+ */
+static u64 flex_leader_opened(struct flex_request *request,
+			      const struct flex_session_comm *comm, u64 ticks)
+{
+	struct flex_opened now = { READ_ONCE(comm->decrypt_ticks), READ_ONCE(comm->decrypt_since) };
+	const struct flex_opened *last = &request->opened;
+	u64 end = flex_ticks(), begin = end - ticks;
+	s64 opened = now.ticks - last->ticks;
+
+	if (now.since)
+		opened += end - now.since;
+	if (last->since)
+		opened -= begin - last->since;
+	request->opened = now;
+	return clamp_t(s64, opened, 0, ticks);
+}
+
 static s64 flex_leader_turn(struct flex_call *call, u64 ticks)
 {
 	struct flex_request *request = call->context;
 	struct flex_session_comm *comm = flex_session_comm(request->session->id);
+	u64 opened = flex_leader_opened(request, comm, ticks);
 
-	flex_clock_shift(&request->clock, FLEX_PART_PREFILL, ticks);
+	flex_clock_shift(&request->clock, FLEX_PART_PREFILL, ticks - opened);
+	flex_clock_shift(&request->clock, FLEX_PART_DECRYPT, opened);
 	atomic64_add(ticks, &request->watchdog.spent);
 	if (READ_ONCE(request->cancelled))
 		flex_leader_send_cancel(request);
@@ -159,11 +181,21 @@ static s64 flex_helper_turn(struct flex_call *call, u64 ticks)
 	return READ_ONCE(request->abandoned) ? FLEX_E_TIMEOUT : FLEX_OK;
 }
 
+/* The leader decrypts, or waits until another thread has. A hint. */
+static bool flex_leader_decrypts(const struct flex_request *request)
+{
+	return READ_ONCE(request->clock.part) == FLEX_PART_DECRYPT ||
+	       READ_ONCE(flex_session_comm(request->session->id)->decrypt_since);
+}
+
+/* With nothing to help with, looking for it would take time from those who decrypt. */
 static s64 flex_helper_idle(struct flex_call *call)
 {
 	struct flex_request *request = call->context;
 
 	wait_event(request->helpers_wait, !READ_ONCE(request->loading));
+	while (READ_ONCE(request->generating) && flex_leader_decrypts(request))
+		usleep_range(FLEX_HELPER_US, 2 * FLEX_HELPER_US);
 	return READ_ONCE(request->generating) ? FLEX_OK : FLEX_E_CANCELLED;
 }
 
@@ -264,6 +296,8 @@ static void flex_leader_hand_over(struct flex_request *request, struct flex_sess
 	comm->prompt_tokens = 0;
 	comm->prefill_ticks = 0;
 	comm->decode_ticks = 0;
+	comm->decrypt_ticks = 0;
+	comm->decrypt_since = 0;
 	comm->reason[0] = 0;
 	memcpy(comm->prompt, request->prompt, min_t(u32, request->ask.prompt_bytes, FLEX_PROMPT_BYTES));
 	request->watchdog.heartbeat = READ_ONCE(comm->heartbeat);
@@ -274,6 +308,7 @@ static int flex_leader_generate(struct flex_request *request, s32 *finish)
 {
 	struct flex_call call = {
 		.op = FLEX_OP_GENERATE, .ops = &flex_leader_ops, .context = request,
+		.clock = &request->clock,
 		.arg = { request->session->id, request->ask.prompt_bytes, request->ask.n_predict,
 			 request->ask.flags & ~FLEX_GENERATE_FROM_MODEL },
 	};
@@ -293,6 +328,8 @@ static int flex_leader_generate(struct flex_request *request, s32 *finish)
 	else if (error != FLEX_OK && request->session->epoch != flex_payload_epoch())
 		error = FLEX_E_PANIC;
 
+	if (error == FLEX_E_MODEL)
+		flex_model_refused(request->model);
 	flex_leader_copy_result(request, error);
 	*finish = call.result.a3;
 	request->result.flex_error = error;

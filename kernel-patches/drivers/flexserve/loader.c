@@ -177,6 +177,17 @@ void flex_loader_stop(struct flex_loader *loader)
 	mutex_unlock(&loader->pick);
 }
 
+/* The first chunk under way, or NULL. */
+static struct flex_chunk *flex_loader_busy(struct flex_loader *loader)
+{
+	struct flex_chunk *chunk;
+
+	for (chunk = loader->chunk; chunk < loader->chunk + FLEX_LOADERS; chunk++)
+		if (READ_ONCE(chunk->count))
+			return chunk;
+	return NULL;
+}
+
 struct flex_loader_need {
 	struct flex_loader *loader;
 	u32 index;
@@ -193,10 +204,12 @@ static bool flex_loader_over(void *context, enum flex_part *part)
 		return true;
 	*part = FLEX_PART_SWITCH;
 	chunk = flex_loader_chunk(loader, need->index);
+	if (!chunk && READ_ONCE(loader->next) > need->index)
+		return true;	/* it came, and was taken back already */
+	if (!chunk)
+		chunk = flex_loader_busy(loader);	/* it comes next */
 	if (chunk)
 		*part = READ_ONCE(chunk->clock.part);
-	else if (READ_ONCE(loader->next) > need->index)
-		return true;	/* it came, and was taken back already */
 	return false;
 }
 

@@ -80,16 +80,18 @@ int flex_model_shut(struct flex_model *model)
 	if (error != FLEX_OK && error != FLEX_E_PANIC)
 		return flex_errno(error);
 	model->open = false;
+	WRITE_ONCE(model->refused, false);
 	return flex_range_release(&model->range);
 }
 
-/* The payload has panicked since the model was opened. */
+/* The payload has panicked since the model was opened, or found it tampered with. */
 static bool flex_model_stale(const struct flex_model *model)
 {
-	return model->open && model->epoch != flex_payload_epoch();
+	return model->open &&
+	       (READ_ONCE(model->refused) || model->epoch != flex_payload_epoch());
 }
 
-/* What the payload has forgotten gives its pages back, once nobody uses it. */
+/* What is of no use any more gives its pages back, once nobody uses it. */
 static void flex_model_reap(struct flex_model *model)
 {
 	if (flex_model_stale(model) && !atomic_read(&model->requests))
@@ -262,7 +264,7 @@ int flex_model_parse(struct flex_model *model, struct flex_clock *clock, flex_ne
 {
 	struct flex_model_start start = { .model = model, .need = need, .context = context };
 	struct flex_call call = { .op = FLEX_OP_MODEL_START, .arg = { model->id },
-				  .ops = &flex_model_start_ops, .context = &start };
+				  .ops = &flex_model_start_ops, .context = &start, .clock = clock };
 	enum flex_part before = flex_clock_enter(clock, FLEX_PART_PREFILL);
 	s64 error = flex_payload_run(&call);
 
@@ -432,6 +434,15 @@ void flex_model_end(struct flex_model *model)
 	wake_up_all(&flex_models_wait);
 	if (last && flex_model_stale(model))
 		flex_payload_lost();
+}
+
+/**
+ * flex_model_refused() - a request met contents that are not what was sealed
+ * @model: between begin and end; the next request after these loads it anew
+ */
+void flex_model_refused(struct flex_model *model)
+{
+	WRITE_ONCE(model->refused, true);
 }
 
 /** flex_models_init() - be told of panics */

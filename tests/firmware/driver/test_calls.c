@@ -110,6 +110,27 @@ static void test_parts_sum_to_the_first_token(void)
 	expect(flex_clock_enter(NULL, FLEX_PART_READ) == FLEX_PART_READ);
 }
 
+static void test_leaning_on_others_is_exposed_but_not_busy(void)
+{
+	struct flex_clock clock = { 0 };
+	struct flex_breakdown b = { 0 };
+	enum flex_part before;
+
+	test_now = 1000;
+	flex_clock_start(&clock, 1000);
+	test_now = 1010;
+	before = flex_clock_lean(&clock, FLEX_PART_DECRYPT);
+	expect(before == FLEX_PART_SWITCH);
+	test_now = 1050;
+	flex_clock_stand(&clock, before);
+	test_now = 1055;
+	flex_clock_token(&clock, 1055);
+	flex_clock_report(&clock, &b);
+	expect(b.decrypt == 40 && b.decrypt_busy == 0);
+	expect(b.switch_ == 15 && b.switch_busy == 15);
+	flex_clock_stand(NULL, flex_clock_lean(NULL, FLEX_PART_READ));
+}
+
 static enum flex_part seen[] = { FLEX_PART_READ, FLEX_PART_READ, FLEX_PART_DONATE };
 static u32 looks;
 
@@ -161,6 +182,7 @@ int main(void)
 	test_errors_have_an_errno();
 	test_one_mailbox_is_kept_for_reclaim();
 	test_parts_sum_to_the_first_token();
+	test_leaning_on_others_is_exposed_but_not_busy();
 	test_waiting_is_exposed_but_not_busy();
 	return 0;
 }

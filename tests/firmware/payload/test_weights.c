@@ -57,11 +57,11 @@ static int64_t open_header(void)
 /* All pages of the GGUF, pinned one after the other, as an engine would: FLEX_OK only if every one is as it was sealed. */
 static int64_t read_all(void)
 {
-	uint64_t waited = 0;
+	struct srv_spent spent = { 0 };
 
 	for (uint64_t i = 0; i < PAGES; i++) {
 		const uint8_t *at = model->image + i * FLEX_PAGE_SIZE;
-		int64_t error = srv_weights_pin(model, at, FLEX_PAGE_SIZE, &waited);
+		int64_t error = srv_weights_pin(model, at, FLEX_PAGE_SIZE, &spent);
 
 		if (error)
 			return error;
@@ -92,7 +92,8 @@ static int64_t needed_in_order(uint64_t reason, uint64_t v1, uint64_t v2, uint64
 
 static void claims_open_what_they_bring(void)
 {
-	uint64_t ticks, waited = 0;
+	struct srv_spent spent = { 0 };
+	uint64_t ticks;
 
 	open_file();
 	fake_on_yield = needed_in_order;
@@ -100,7 +101,7 @@ static void claims_open_what_they_bring(void)
 	/* Already plain in its page, before anybody asked. */
 	EQUAL(memcmp(fake_page(FIRST + 7), plain[7], FLEX_PAGE_SIZE), 0);
 	fake_on_yield = NULL;
-	EQUAL(srv_weights_pin(model, model->image, sizeof(plain), &waited), FLEX_OK);
+	EQUAL(srv_weights_pin(model, model->image, sizeof(plain), &spent), FLEX_OK);
 	EQUAL(memcmp(model->image, plain, sizeof(plain)), 0);
 	srv_weights_unpin(model, model->image, sizeof(plain));
 }
@@ -131,12 +132,12 @@ static void recalled_pages_are_opened_again(void)
 /* What opens a chunk is asked for before the chunk, so that the claim opens it. */
 static void the_table_is_asked_for_before_its_chunks(void)
 {
-	uint64_t waited = 0;
+	struct srv_spent spent = { 0 };
 
 	EQUAL(open_header(), FLEX_OK);
 	for (uint64_t page = 0; page < FILE_PAGES; page++)
 		EQUAL(fake_recall(1, page), FLEX_OK);
-	EQUAL(srv_weights_pin(model, model->image + 150 * FLEX_PAGE_SIZE, 1, &waited), FLEX_OK);
+	EQUAL(srv_weights_pin(model, model->image + 150 * FLEX_PAGE_SIZE, 1, &spent), FLEX_OK);
 	srv_weights_unpin(model, model->image + 150 * FLEX_PAGE_SIZE, 1);
 	/* Nobody has pinned this one; the claim that came along has opened it. */
 	EQUAL(memcmp(fake_page(FIRST + 200), plain[200], FLEX_PAGE_SIZE), 0);
@@ -260,14 +261,67 @@ static void a_claim_that_fails_leaves_an_open_page_open(void)
 /* What the NW put there meanwhile does not pass for what was open before. */
 static void a_slot_that_was_open_is_closed_by_its_next_claim(void)
 {
-	uint64_t waited = 0;
+	struct srv_spent spent = { 0 };
 
 	EQUAL(open_header(), FLEX_OK);
 	EQUAL(read_all(), FLEX_OK);
 	EQUAL(fake_recall(1, FIRST + 5), FLEX_OK);
 	memset(fake_page(1500), 0x66, FLEX_PAGE_SIZE);
 	EQUAL(fake_give(1500, first_slot + FIRST + 5), FLEX_TOS_DONE);
-	EQUAL(srv_weights_pin(model, model->image + 5 * FLEX_PAGE_SIZE, 1, &waited), FLEX_E_MODEL);
+	EQUAL(srv_weights_pin(model, model->image + 5 * FLEX_PAGE_SIZE, 1, &spent), FLEX_E_MODEL);
+}
+
+static unsigned int naps;
+
+/* The other claim has come to nothing. */
+static int64_t settles_meanwhile(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	(void)v2;
+	(void)v3;
+	EQUAL(reason, FLEX_YIELD_IDLE);
+	EQUAL(v1, FLEX_IDLE_OPENING);
+	naps++;
+	srv_contents_settle(first_slot + FIRST + 5, 1, 0);
+	return FLEX_OK;
+}
+
+static void what_another_has_in_its_hands_is_waited_for(void)
+{
+	struct srv_spent spent = { 0 };
+
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(srv_contents_seize(first_slot + FIRST + 5, 1), true);
+	fake_on_yield = settles_meanwhile;
+	EQUAL(srv_weights_pin(model, model->image + 5 * FLEX_PAGE_SIZE, 1, &spent), FLEX_OK);
+	srv_weights_unpin(model, model->image + 5 * FLEX_PAGE_SIZE, 1);
+	EQUAL(naps, 1);
+	CHECK(spent.waited != 0);
+}
+
+static void opening_is_shown_apart_from_waiting(void)
+{
+	struct flex_session_comm *comm = srv_comm_session(0);
+	struct srv_spent spent = { .comm = comm };
+	uint64_t begun;
+
+	EQUAL(open_header(), FLEX_OK);
+	/* No claim opens it: its table was away. */
+	EQUAL(fake_recall(1, 1), FLEX_OK);
+	EQUAL(fake_recall(1, FIRST + 5), FLEX_OK);
+	bring(FIRST + 5, FIRST + 5);
+	bring(1, 1);
+	fake_on_yield = NULL;
+	EQUAL(srv_weights_pin(model, model->image + 5 * FLEX_PAGE_SIZE, 1, &spent), FLEX_OK);
+	srv_weights_unpin(model, model->image + 5 * FLEX_PAGE_SIZE, 1);
+	CHECK(spent.opened != 0);
+	EQUAL(spent.waited, 0);
+	EQUAL(comm->decrypt_ticks, spent.opened);
+	EQUAL(comm->decrypt_since, 0);
+	begun = srv_opening_begin(&spent);
+	EQUAL(comm->decrypt_since, begun);
+	srv_opening_end(&spent, begun);
+	EQUAL(comm->decrypt_since, 0);
 }
 
 static void contents_are_seized_by_one_at_a_time(void)
@@ -333,7 +387,17 @@ static uint64_t next_random(uint64_t *state)
 	return *state;
 }
 
-/* An honest NW of several threads: what is still missing when it looks is brought. */
+/* A recall may have the page again before it is claimed (STATE): then it is asked for once more. */
+static void bring_in_race(uint64_t page)
+{
+	int64_t error;
+
+	memcpy(fake_page(page), brought[page], FLEX_PAGE_SIZE);
+	error = fake_give(page, first_slot + page);
+	CHECK(error == FLEX_TOS_DONE || error == FLEX_E_STATE);
+}
+
+/* An NW of several threads that brings, whenever it is asked, what is missing when it looks. */
 static int64_t racing_nw(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
 {
 	(void)v3;
@@ -342,7 +406,7 @@ static int64_t racing_nw(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
 	pthread_mutex_lock(&bringing);
 	for (uint64_t page = v1 - first_slot; page < v1 - first_slot + v2 && page < FIRST + RACE_CHUNKS; page++) {
 		if (fake_is_nw(page))
-			bring(page, page);
+			bring_in_race(page);
 	}
 	pthread_mutex_unlock(&bringing);
 	return FLEX_OK;
@@ -350,14 +414,15 @@ static int64_t racing_nw(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
 
 static void *race_reader(void *arg)
 {
-	uint64_t random = 88172645463325252ULL + (uint64_t)(uintptr_t)arg, waited = 0;
+	uint64_t random = 88172645463325252ULL + (uint64_t)(uintptr_t)arg;
+	struct srv_spent spent = { 0 };
 
 	fake_core_number = 1 + (unsigned int)(uintptr_t)arg;
 	while (!__atomic_load_n(&race_over, __ATOMIC_ACQUIRE)) {
 		uint64_t chunk = next_random(&random) % RACE_CHUNKS;
 		const uint8_t *at = model->image + chunk * FLEX_PAGE_SIZE;
 
-		EQUAL(srv_weights_pin(model, at, FLEX_PAGE_SIZE, &waited), FLEX_OK);
+		EQUAL(srv_weights_pin(model, at, FLEX_PAGE_SIZE, &spent), FLEX_OK);
 		EQUAL(memcmp(at, plain[chunk], FLEX_PAGE_SIZE), 0);
 		srv_weights_unpin(model, at, FLEX_PAGE_SIZE);
 		__atomic_fetch_add(&race_seen, 1, __ATOMIC_RELAXED);
@@ -367,12 +432,13 @@ static void *race_reader(void *arg)
 
 static void race_of_opening_against_recall(void)
 {
-	uint64_t random = 1234567890123456789ULL, waited = 0;
+	uint64_t random = 1234567890123456789ULL;
+	struct srv_spent spent = { 0 };
 	pthread_t readers[2];
 
 	EQUAL(open_header(), FLEX_OK);
 	fake_on_yield = racing_nw;
-	EQUAL(srv_weights_pin(model, model->image, RACE_CHUNKS * FLEX_PAGE_SIZE, &waited), FLEX_OK);
+	EQUAL(srv_weights_pin(model, model->image, RACE_CHUNKS * FLEX_PAGE_SIZE, &spent), FLEX_OK);
 	srv_weights_unpin(model, model->image, RACE_CHUNKS * FLEX_PAGE_SIZE);
 	for (uintptr_t i = 0; i < 2; i++)
 		CHECK(pthread_create(&readers[i], NULL, race_reader, (void *)i) == 0);
@@ -402,6 +468,8 @@ int main(void)
 		TEST(hostile_headers_are_refused_with_their_reasons),
 		TEST(a_claim_that_fails_leaves_an_open_page_open),
 		TEST(a_slot_that_was_open_is_closed_by_its_next_claim),
+		TEST(what_another_has_in_its_hands_is_waited_for),
+		TEST(opening_is_shown_apart_from_waiting),
 		TEST(contents_are_seized_by_one_at_a_time),
 		TEST(a_page_that_was_moved_is_still_open),
 		TEST(all_of_a_region_is_opened_before_it_is_parsed),

@@ -161,7 +161,7 @@ class Console:
             return (self._transport.ended or "its console is closed") if self._gone else ""
 
     def why_lost(self) -> str:
-        """As ``why_gone``, when another way to the board broke: that the board itself has gone may show a moment later."""
+        """As ``why_gone``, when another way to the board broke: that the board itself went may show a moment later."""
         limit = Deadline(_GRACE_SECONDS, "the end of the board")
         with self._changed:
             while not (self._gone or self._alive() or limit.expired):

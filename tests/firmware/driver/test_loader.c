@@ -23,6 +23,7 @@ static u32 loads;
 static int under_way, most_under_way;
 static u32 refuse_from = PAGES + 1; /* pages from here on cannot be had */
 static bool meet; /* nobody goes on before two are at work, nor out of the file's order */
+static bool hold; /* nobody goes on */
 static bool in_hand[PAGES];
 
 struct file *get_file(struct file *got)
@@ -72,6 +73,8 @@ static void note(u32 index, u32 count)
 	if (now > __atomic_load_n(&most_under_way, __ATOMIC_SEQ_CST))
 		__atomic_store_n(&most_under_way, now, __ATOMIC_SEQ_CST);
 	while (meet && __atomic_load_n(&most_under_way, __ATOMIC_SEQ_CST) < FLEX_LOADERS)
+		usleep(20);
+	while (__atomic_load_n(&hold, __ATOMIC_SEQ_CST))
 		usleep(20);
 }
 
@@ -197,17 +200,30 @@ static void test_only_holes_are_loaded(void)
 	expect(pages == 300);
 }
 
+static void *need_1900(void *unused)
+{
+	expect(!flex_loader_need(&loader, 1900, NULL));
+	expect(flex_slots_page(range.first + 1900));
+	return unused;
+}
+
 static void test_what_is_waited_for_goes_first(void)
 {
+	pthread_t thread;
 	u32 i;
 
 	take_back_all();
+	__atomic_store_n(&hold, true, __ATOMIC_SEQ_CST);
 	begin();
-	expect(!flex_loader_need(&loader, 1900, NULL));
-	expect(flex_slots_page(range.first + 1900));
-	/* At the most two chunks had been begun before. */
-	for (i = 0; i < READ_ONCE(loads) && READ_ONCE(load[i].index) != 1900; i++)
-		expect(i < 2);
+	while (__atomic_load_n(&under_way, __ATOMIC_SEQ_CST) < FLEX_LOADERS)
+		usleep(20);
+	expect(!pthread_create(&thread, NULL, need_1900, NULL));
+	while (READ_ONCE(loader.next) != 1900)
+		usleep(20);
+	__atomic_store_n(&hold, false, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	/* Right after the chunks that had been begun before. */
+	expect(READ_ONCE(load[FLEX_LOADERS].index) == 1900);
 	/* What was jumped over is asked for like anything else. */
 	for (i = 0; i < PAGES; i += 97)
 		expect(!flex_loader_need(&loader, i, NULL));

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
 from flexkit.errors import FlexError
 from flexkit.report import history, store
-from flexkit.report.schema import Report, load
+from flexkit.report.schema import Report, load, write_at_once
 
 
 def test_a_run_is_kept_and_latest_is_a_relative_link(good: Report, tmp_path: Path) -> None:
@@ -52,6 +53,19 @@ def test_a_place_that_cannot_be_written_is_one_error(good: Report, tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(FlexError, match="cannot write"):
         store.keep(good, tmp_path / "file" / "out", tmp_path)
+
+
+def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    path, (soft, hard) = tmp_path / "index.html", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_at_once(path, "old")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_at_once(path, "new" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_runs_that_cannot_be_read_do_not_hide_the_others(good: Report, tmp_path: Path) -> None:

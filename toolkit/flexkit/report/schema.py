@@ -162,10 +162,19 @@ class Report:
         }
 
     def write(self, path: Path) -> None:
-        """Write report.json, replacing it at once: a reader never sees half of it."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        """Write report.json. Raises OSError."""
+        write_at_once(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
+
+
+def write_at_once(path: Path, text: str) -> None:
+    """Replace a file: a reader never sees half of it, and a full disk leaves the old one alone. Raises OSError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> Report:

@@ -11,7 +11,7 @@ from pathlib import Path
 from flexkit import paths
 from flexkit.errors import BadInput, FlexError
 from flexkit.report import html
-from flexkit.report.schema import Report, load
+from flexkit.report.schema import Report, load, write_at_once
 
 REPORT = "report.json"
 PAGE = "index.html"
@@ -51,10 +51,8 @@ def write(report: Report, folder: Path) -> None:
 
 def write_page(report: Report, path: Path) -> None:
     """The HTML page, replaced at once."""
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(html.render(report), encoding="utf-8")
-        part.replace(path)
+        write_at_once(path, html.render(report))
     except OSError as error:
         raise FlexError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -49,17 +50,8 @@ def seal(order: Order, target: Path, deadline: Deadline) -> Facts:
         board_key=order.board_key.name,
         name=order.name,
     )
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as out:
-            _write(out, facts, order.board_key, plan, deadline)
-        draft.replace(target)
-    except OSError as error:
-        raise BadInput(
-            f"{target}: cannot be written: {error.strerror or error}", mend="name another file with -o"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
+    with _whole(target) as out:
+        _write(out, facts, order.board_key, plan, deadline)
     return facts
 
 
@@ -125,13 +117,21 @@ def check(path: Path, board_key: BoardKey, minimum: int, deadline: Deadline) -> 
 
 def unseal(path: Path, target: Path, board_key: BoardKey, minimum: int, deadline: Deadline) -> Facts:
     """The GGUF in a sealed file, into ``target``, which appears whole and authenticated or not at all."""
+    with _opened(path) as stream, _whole(target) as out:
+        facts, cipher = _open(stream, board_key, minimum)
+        for chunk in _plain(stream, facts, cipher, deadline):
+            out.write(chunk)
+        out.truncate(facts.size)
+    return facts
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes ``target`` at the end, or leaves nothing. Raises BadInput when it cannot be written."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with _opened(path) as stream, draft.open("wb") as out:
-            facts, cipher = _open(stream, board_key, minimum)
-            for chunk in _plain(stream, facts, cipher, deadline):
-                out.write(chunk)
-            out.truncate(facts.size)
+        with draft.open("wb") as out:
+            yield out
         draft.replace(target)
     except OSError as error:
         raise BadInput(
@@ -139,7 +139,6 @@ def unseal(path: Path, target: Path, board_key: BoardKey, minimum: int, deadline
         ) from error
     finally:
         draft.unlink(missing_ok=True)
-    return facts
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -71,16 +71,17 @@ def test_a_cached_model_that_is_refused_is_loaded_anew(
     number = last.start // sealed.CHUNK
     (tmp_path / "good").write_bytes(seals.good)
     board.put_file(tmp_path / "good", "/data/cached.sealed", limit)
-    board.client.check("cp -p /data/cached.sealed /data/cached.good", limit)
+    kept = "touch -r /data/cached.good /data/cached.sealed"  # BusyBox sets whole seconds, so it does so from the start
+    board.client.check(f"cp -p /data/cached.sealed /data/cached.good && {kept}", limit)
     request = InferRequest("/data/cached.sealed", story, 4, ignore_eos=True)
     assert tuple(token.id for token in board.client.infer(request, limit).tokens) == expected.tokens
 
-    write = f"of=/data/cached.sealed bs={sealed.CHUNK} count=1 conv=notrunc,fsync && touch -r /data/cached.good"
-    board.client.check(f"dd if=/dev/zero seek={number} {write} /data/cached.sealed", limit)
+    write = f"of=/data/cached.sealed bs={sealed.CHUNK} count=1 conv=notrunc,fsync && {kept}"
+    board.client.check(f"dd if=/dev/zero seek={number} {write}", limit)
     board.client.recall(board.client.stats(limit).info["secure_now"], limit)
     with pytest.raises(FlexError, match=sealed.text("E_TAMPERED_TEXT")):
         board.client.infer(request, limit)
-    board.client.check(f"dd if=/data/cached.good skip={number} seek={number} {write} /data/cached.sealed", limit)
+    board.client.check(f"dd if=/data/cached.good skip={number} seek={number} {write}", limit)
     assert tuple(token.id for token in board.client.infer(request, limit).tokens) == expected.tokens
     board.client.forget("/data/cached.sealed", limit)
     board.client.check("rm /data/cached.sealed /data/cached.good", limit)

@@ -127,7 +127,7 @@ def unseal(path: Path, target: Path, board_key: BoardKey, minimum: int, deadline
 
 @contextmanager
 def _whole(target: Path) -> Iterator[BinaryIO]:
-    """A file to write that becomes ``target`` at the end, or leaves nothing. Raises BadInput when it cannot be written."""
+    """A file to write that becomes ``target`` at the end, or leaves nothing. BadInput when it cannot be written."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with draft.open("wb") as out:

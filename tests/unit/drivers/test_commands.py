@@ -104,7 +104,8 @@ def test_a_person_at_the_console(stock: Site) -> None:
         except OSError:
             return
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read)
+    reader.start()
 
     def wait_for(text: bytes) -> None:
         limit = time.monotonic() + 20
@@ -122,6 +123,8 @@ def test_a_person_at_the_console(stock: Site) -> None:
         child.kill()
         child.wait()
         os.close(terminal)
+        reader.join()  # the last of the terminal is closed
+        os.close(cable)
 
 
 def test_state_fails_when_other_parts_run_than_were_flashed(stock: Site, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_agent import ConsoleAgent, Harm, host_agent
+from wire import wired
 
 from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, TimedOut
@@ -134,21 +135,33 @@ def test_silence_is_a_timeout() -> None:
 def test_a_serial_port_carries_records(console: ConsoleAgent) -> None:
     """pyserial against a pty: the agent sits at the other end of a second one."""
     outer, inner = pty.openpty()
-    stop = threading.Event()
-
-    def pump(source: int, sink: int) -> None:
-        while not stop.is_set():
-            try:
-                os.write(sink, os.read(source, 4096))
-            except OSError:
-                return
-
-    for pair in ((outer, console.master), (console.master, outer)):
-        threading.Thread(target=pump, args=pair, daemon=True).start()
-    with Connection(SerialTransport(os.ttyname(inner), 115200)) as connection:
+    with (
+        wired(lambda: outer, lambda: console.master),
+        Connection(SerialTransport(os.ttyname(inner), 115200)) as connection,
+    ):
         connection.wait_open(soon())
         assert Client(connection).check("echo over the wire", soon()) == "over the wire\n"
-    stop.set()
+    os.close(outer)
+    os.close(inner)
+
+
+def test_nothing_reads_from_a_descriptor_that_was_closed() -> None:
+    """Its number may be another file's at once: close comes back when the reader has gone, also one that is busy."""
+    source, board = os.pipe()
+    busy, go_on = threading.Event(), threading.Event()
+    transport = DescriptorTransport(source, "pipe")
+
+    def sink(chunk: bytes) -> None:
+        busy.set()
+        go_on.wait(10)
+
+    transport.start(sink)
+    os.write(board, b"first")
+    assert busy.wait(10)
+    threading.Timer(0.3, go_on.set).start()
+    transport.close()
+    assert "read pipe" not in {thread.name for thread in threading.enumerate()}
+    os.close(board)
 
 
 def test_a_port_that_is_not_there_is_named() -> None:

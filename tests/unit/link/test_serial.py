@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fake_agent import ConsoleAgent
+from wire import wired
 
 from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, Busy
@@ -160,21 +160,8 @@ def test_a_session_survives_a_loose_cable(cable: Cable) -> None:
     """The agent goes on; the cable to it is pulled out in the middle of a command and put back."""
     console = ConsoleAgent()
     cable.plug()
-    stop = threading.Event()
-
-    def pump(outward: bool) -> None:
-        while not stop.is_set():
-            source = console.master if outward else cable.board
-            try:
-                if select.select([source], [], [], 0.05)[0]:
-                    data = os.read(source, 4096)
-                    os.write(cable.board if outward else console.master, data)
-            except (OSError, ValueError):
-                time.sleep(0.01)  # unplugged: what the board says meanwhile is lost
-
-    for outward in (True, False):
-        threading.Thread(target=pump, args=(outward,), daemon=True).start()
-    with Connection(SerialTransport(str(cable.path), 1_500_000, patience=10)) as connection:
+    port = SerialTransport(str(cable.path), 1_500_000, patience=10)
+    with wired(lambda: console.master, lambda: cable.board), Connection(port) as connection:
         connection.wait_open(soon())
         job = Client(connection).spawn("for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.2; done")
         job.take(job.exchange.next(soon()))
@@ -182,6 +169,5 @@ def test_a_session_survives_a_loose_cable(cable: Cable) -> None:
         time.sleep(0.4)
         cable.plug()
         assert job.wait(soon(20)).out.decode().split("\n")[:8] == [f"line {i}" for i in range(1, 9)]
-    stop.set()
     console.stop()
     os.close(console.master)

@@ -134,7 +134,7 @@ class SerialTransport(ThreadedTransport):
             if self._closing:
                 return
             self._closing = True
-            port, self._port = self._port, None
             self._changed.notify_all()
-        if port is not None:
-            port.close()
+        self._await_reader()
+        if self._port is not None:
+            self._port.close()

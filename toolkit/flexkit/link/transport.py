@@ -4,6 +4,7 @@ somebody thinks."""
 from __future__ import annotations
 
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -18,6 +19,8 @@ Sink = Callable[[bytes], None]
 """Takes bytes as they come; an empty chunk means that the other end is gone."""
 
 _CHUNK = 65536
+_POLL_SECONDS = 0.2
+_READER_SECONDS = 5.0
 
 
 class Transport(ABC):
@@ -51,9 +54,16 @@ class ThreadedTransport(Transport):
     def __init__(self, name: str) -> None:
         self.name = name
         self._closing = False
+        self._reader: threading.Thread | None = None
 
     def start(self, sink: Sink) -> None:
-        threading.Thread(target=self._loop, args=(sink,), name=f"read {self.name}", daemon=True).start()
+        self._reader = threading.Thread(target=self._loop, args=(sink,), name=f"read {self.name}", daemon=True)
+        self._reader.start()
+
+    def _await_reader(self) -> None:
+        """Before a descriptor is closed: its number may be another file's by the time its reader reads on."""
+        if self._reader is not None and self._reader is not threading.current_thread():
+            self._reader.join(_READER_SECONDS)
 
     def _loop(self, sink: Sink) -> None:
         chunk = b"-"
@@ -109,7 +119,10 @@ class DescriptorTransport(ThreadedTransport):
         self._descriptor = descriptor
 
     def _read(self) -> bytes:
-        return os.read(self._descriptor, _CHUNK)
+        while not self._closing:
+            if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
+                return os.read(self._descriptor, _CHUNK)
+        return b""
 
     def _write(self, data: bytes) -> None:
         while data:
@@ -118,6 +131,7 @@ class DescriptorTransport(ThreadedTransport):
     def close(self) -> None:
         if not self._closing:
             self._closing = True
+            self._await_reader()
             os.close(self._descriptor)
 
 
@@ -143,6 +157,7 @@ class ProcessTransport(ThreadedTransport):
         if not self._closing:
             self._closing = True
             proc.stop(self.process)
+            self._await_reader()
             for stream in (self.process.stdin, self.process.stdout):
                 if stream is not None:
                     stream.close()

@@ -16,8 +16,10 @@ _POLL_SECONDS = 0.02
 
 @contextmanager
 def wired(one: End, other: End) -> Iterator[None]:
-    """Copy bytes both ways; what comes while an end is not there is lost. No thread is left at the end: a descriptor that
-    is closed under its reader may be another file's by the next read."""
+    """Copy bytes both ways; what comes while an end is not there is lost.
+
+    No thread is left at the end: a descriptor that is closed under its reader may be another file's by the next read.
+    """
     over = threading.Event()
 
     def pump(source: End, sink: End) -> None:

@@ -12,9 +12,11 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from wire import DescriptorTransport
+
 from flexkit import proc
 from flexkit.deadline import Deadline
-from flexkit.link.transport import DescriptorTransport, Sink, Transport
+from flexkit.link.transport import Sink, Transport
 
 TOP = Path(__file__).resolve().parents[2]
 AGENT_ID = "00112233445566778899aabbccddeeff"

@@ -1,4 +1,4 @@
-"""A wire between two descriptors, for as long as a test needs it."""
+"""Descriptors as tests have them: one as a way to an agent, and a wire between two."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flexkit.link.transport import ThreadedTransport
+
 End = Callable[[], int]
 """The descriptor as it is now: one that is negative or closed is a cable that is not plugged in."""
 
 _POLL_SECONDS = 0.02
+_CHUNK = 4096
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def wired(one: End, other: End) -> Iterator[None]:
         while not over.is_set():
             try:
                 if select.select([source()], [], [], _POLL_SECONDS)[0]:
-                    os.write(sink(), os.read(source(), 4096))
+                    os.write(sink(), os.read(source(), _CHUNK))
             except (OSError, ValueError):
                 over.wait(_POLL_SECONDS)
 
@@ -39,3 +42,27 @@ def wired(one: End, other: End) -> Iterator[None]:
         over.set()
         for thread in threads:
             thread.join()
+
+
+class DescriptorTransport(ThreadedTransport):
+    """An open file descriptor of a pty or a pipe. It is closed with this."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        super().__init__(name)
+        self._descriptor = descriptor
+
+    def _read(self) -> bytes:
+        while not self._closing:
+            if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
+                return os.read(self._descriptor, _CHUNK)
+        return b""
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._await_reader()
+            os.close(self._descriptor)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 from fake_agent import ConsoleAgent, Harm, host_agent
-from wire import wired
+from wire import DescriptorTransport, wired
 
 from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, TimedOut
 from flexkit.link.client import Client
 from flexkit.link.connection import Connection
 from flexkit.link.serial import SerialTransport
-from flexkit.link.transport import DescriptorTransport, ProcessTransport
+from flexkit.link.transport import ProcessTransport
 
 
 def soon(seconds: float = 30.0) -> Deadline:

@@ -56,8 +56,8 @@ INVARIANTS: tuple[Hold, ...] = (
         "No plaintext of weights, prompts, cache or tokens where the normal world can read",
         "partly",
         ("system/test_calls.py", "system/test_sealing.py"),
-        "registers and weights: yes. Models are sealed with the published test root key, which is no secret; prompts "
-        "and tokens pass through Linux (no sessions yet)",
+        "registers and weights: yes. Models are sealed with the published test root key, which is no secret; no "
+        "attack searches memory for plaintext yet; prompts and tokens pass through Linux (no sessions yet)",
     ),
     Hold(
         "I7",

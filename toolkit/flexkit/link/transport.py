@@ -4,7 +4,6 @@ somebody thinks."""
 from __future__ import annotations
 
 import os
-import select
 import socket
 import subprocess
 import threading
@@ -19,7 +18,6 @@ Sink = Callable[[bytes], None]
 """Takes bytes as they come; an empty chunk means that the other end is gone."""
 
 _CHUNK = 65536
-_POLL_SECONDS = 0.2
 _READER_SECONDS = 5.0
 
 
@@ -109,30 +107,6 @@ class SocketTransport(ThreadedTransport):
         with suppress(OSError):  # it may be gone already
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-
-
-class DescriptorTransport(ThreadedTransport):
-    """An open file descriptor of a terminal (a pty, an already configured serial port). It is closed with this."""
-
-    def __init__(self, descriptor: int, name: str) -> None:
-        super().__init__(name)
-        self._descriptor = descriptor
-
-    def _read(self) -> bytes:
-        while not self._closing:
-            if select.select([self._descriptor], [], [], _POLL_SECONDS)[0]:
-                return os.read(self._descriptor, _CHUNK)
-        return b""
-
-    def _write(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            self._await_reader()
-            os.close(self._descriptor)
 
 
 class ProcessTransport(ThreadedTransport):

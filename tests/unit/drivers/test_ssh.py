@@ -6,10 +6,11 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paramiko
+import paramiko.common
 import pytest
 
 from flexkit.deadline import Deadline
@@ -35,11 +36,33 @@ class Files(paramiko.SFTPServerInterface):
         return paramiko.SFTPAttributes.from_stat(os.stat(path))  # noqa: PTH116
 
 
+class OrderedTransport(paramiko.Transport):
+    """Begins what a request asked for when its answer is on the wire, as sshd does: paramiko alone answers behind the
+    handler's back, and a quick command's end would overtake the word that it was begun."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection)
+        self.asked: list[threading.Thread] = []
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)
+        if data.asbytes()[:1] == paramiko.common.cMSG_CHANNEL_SUCCESS:
+            while self.asked:
+                self.asked.pop(0).start()
+
+
+def once_answered(channel: paramiko.Channel, work: Callable[[], None]) -> None:
+    transport = channel.get_transport()
+    assert isinstance(transport, OrderedTransport)
+    transport.asked.append(threading.Thread(target=work, daemon=True))
+
+
 class Server(paramiko.ServerInterface):
     """Lets the lab's key in, nobody else; runs commands on this machine."""
 
-    def __init__(self, accepted: str) -> None:
-        self.accepted = accepted.split()[1]
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.accepted = lab_key()[1].split()[1]
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         good = username == "root" and key.get_base64() == self.accepted
@@ -52,6 +75,10 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        if self.board.refuses:
+            channel.close()
+            return False
+
         def work() -> None:
             done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
             channel.sendall(done.stdout)
@@ -59,7 +86,7 @@ class Server(paramiko.ServerInterface):
             channel.send_exit_status(done.returncode)
             channel.close()
 
-        threading.Thread(target=work, daemon=True).start()
+        once_answered(channel, work)
         return True
 
     def check_channel_pty_request(
@@ -74,7 +101,7 @@ class Server(paramiko.ServerInterface):
             channel.send_exit_status(4)
             channel.close()
 
-        threading.Thread(target=work, daemon=True).start()
+        once_answered(channel, work)
         return True
 
 
@@ -83,6 +110,7 @@ class Board:
         self.ed25519 = paramiko.Ed25519Key.from_private_key_file(str(lab_key()[0]))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
+        self.refuses = False
         self.line = f"ssh-ed25519 {self.ed25519.get_base64()} board"
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -92,11 +120,11 @@ class Board:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            transport = paramiko.Transport(connection)
+            transport = OrderedTransport(connection)
             transport.add_server_key(self.ed25519)
             transport.set_subsystem_handler("sftp", paramiko.SFTPServer, Files)
             try:
-                transport.start_server(server=Server(lab_key()[1]))
+                transport.start_server(server=Server(self))
             except (paramiko.SSHException, EOFError):
                 transport.close()
 
@@ -134,6 +162,16 @@ def test_commands_and_files(board: Board, tmp_path: Path) -> None:
     assert ssh.get(str(tmp_path / "deep" / "there"), soon()) == data
     with pytest.raises(TimedOut, match="'sleep 5' had not ended"):
         ssh.run("sleep 5", soon(0.3))
+    ssh.close()
+
+
+def test_a_board_that_hangs_up_in_mid_command_is_lost(board: Board) -> None:
+    ssh = Ssh("127.0.0.1", board.port, board.line, soon())
+    board.refuses = True
+    with pytest.raises(BoardLost, match="'true' was cut off"):
+        ssh.run("true", soon())
+    with pytest.raises(BoardLost, match="agent"):
+        ssh.agent()
     ssh.close()
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -78,30 +78,26 @@ class Ssh(Shell, Transfer):
         key = _host_key(host_key)
         client.get_host_keys().add(host if port == 22 else f"[{host}]:{port}", key.get_name(), key)
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        try:
+        with self._losing("no connection"):
             self._fabric.open()
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise BoardLost(f"{self.name}: no connection ({error})") from error
 
     def close(self) -> None:
         self._fabric.close()
 
     def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
         """Exit status and standard output with standard error."""
-        channel = self._channel()
-        channel.set_combine_stderr(True)
-        channel.settimeout(deadline.check())
         out = bytearray()
-        try:
-            channel.exec_command(command)
-            while chunk := channel.recv(_CHUNK):
-                out += chunk
-                channel.settimeout(deadline.check())
-            return channel.recv_exit_status(), out.decode(errors="replace")
-        except TimeoutError:
-            raise TimedOut(f"{deadline.what}: {command!r} had not ended") from None
-        finally:
-            channel.close()
+        with self._losing(f"{command!r} was cut off"), closing(self._channel()) as channel:
+            channel.set_combine_stderr(True)
+            channel.settimeout(deadline.check())
+            try:
+                channel.exec_command(command)
+                while chunk := channel.recv(_CHUNK):
+                    out += chunk
+                    channel.settimeout(deadline.check())
+                return channel.recv_exit_status(), out.decode(errors="replace")
+            except TimeoutError:
+                raise TimedOut(f"{deadline.what}: {command!r} had not ended") from None
 
     def put(
         self, local: Path, path: str, deadline: Deadline, progress: Callable[[int, int], None] | None = None
@@ -114,30 +110,30 @@ class Ssh(Shell, Transfer):
             if progress is not None:
                 progress(done, total)
 
-        try:
-            with self._transport().open_sftp_client() as sftp:
-                sftp.put(str(local), path, callback=step, confirm=True)
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise BoardLost(f"{self.name}: sending {local.name} failed ({error})") from error
+        with self._losing(f"sending {local.name} failed"), self._transport().open_sftp_client() as sftp:
+            sftp.put(str(local), path, callback=step, confirm=True)
 
     def get(self, path: str, deadline: Deadline) -> bytes:
-        try:
-            with self._transport().open_sftp_client() as sftp, sftp.open(path) as source:
-                return bytes(source.read())
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise BoardLost(f"{self.name}: fetching {path} failed ({error})") from error
+        with (
+            self._losing(f"fetching {path} failed"),
+            self._transport().open_sftp_client() as sftp,
+            sftp.open(path) as source,
+        ):
+            return bytes(source.read())
 
     def agent(self) -> SshTransport:
         """Start an agent on the board, spoken to over this connection."""
         channel = self._channel()
-        channel.exec_command("flexagent --stdio")
+        with self._losing("the agent does not start"):
+            channel.exec_command("flexagent --stdio")
         return SshTransport(channel, self.name)
 
     def login(self, terminal: str, columns: int, rows: int, sink: Sink) -> Login:
         """A login shell on a terminal of that kind and size; ``sink`` gets what it prints."""
         channel = self._channel()
-        channel.get_pty(terminal, columns, rows)
-        channel.invoke_shell()
+        with self._losing("no login shell"):
+            channel.get_pty(terminal, columns, rows)
+            channel.invoke_shell()
         return Login(channel, self.name, sink)
 
     def _transport(self) -> paramiko.Transport:
@@ -147,10 +143,16 @@ class Ssh(Shell, Transfer):
         return transport
 
     def _channel(self) -> Any:
-        try:
+        with self._losing("no session"):
             return self._transport().open_session()
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            raise BoardLost(f"{self.name}: no session ({error})") from error
+
+    @contextmanager
+    def _losing(self, what: str) -> Iterator[None]:
+        """Whatever SSH says when the other side goes away means one thing: the board is lost."""
+        try:
+            yield
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise BoardLost(f"{self.name}: {what} ({error})") from error
 
 
 class SshTransport(ThreadedTransport):

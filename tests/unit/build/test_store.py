@@ -17,7 +17,7 @@ KEY = "0" * 32
 
 
 def soon() -> Deadline:
-    return Deadline(10.0, "test")
+    return Deadline(60.0, "test")
 
 
 class Maker:

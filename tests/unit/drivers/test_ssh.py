@@ -161,7 +161,7 @@ def test_commands_and_files(board: Board, tmp_path: Path) -> None:
     assert steps[-1] == (100_000, 100_000)
     assert ssh.get(str(tmp_path / "deep" / "there"), soon()) == data
     with pytest.raises(TimedOut, match="'sleep 5' had not ended"):
-        ssh.run("sleep 5", soon(0.3))
+        ssh.run("sleep 5", soon(2))
     ssh.close()
 
 
@@ -207,4 +207,4 @@ def test_the_users_own_configuration_plays_no_part(board: Board, tmp_path: Path)
 
 def test_nobody_listening_is_a_lost_board(board: Board) -> None:
     with pytest.raises(BoardLost, match="no connection"):
-        Ssh("127.0.0.1", free_port(), board.line, soon(3))
+        Ssh("127.0.0.1", free_port(), board.line, soon())

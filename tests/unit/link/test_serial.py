@@ -50,7 +50,7 @@ def cable(tmp_path: Path) -> Iterator[Cable]:
     made.unplug()
 
 
-def soon(seconds: float = 10.0) -> Deadline:
+def soon(seconds: float = 30.0) -> Deadline:
     return Deadline(seconds, "serial")
 
 
@@ -82,7 +82,7 @@ class Reader:
 
 def test_a_port_that_vanished_is_taken_up_again(cable: Cable) -> None:
     cable.plug()
-    transport = SerialTransport(str(cable.path), 1_500_000, patience=10)
+    transport = SerialTransport(str(cable.path), 1_500_000, patience=30)
     reader = Reader(transport)
     os.write(cable.board, b"before")
     reader.wait_for(b"before")
@@ -100,7 +100,7 @@ def test_a_port_that_vanished_is_taken_up_again(cable: Cable) -> None:
 
 def test_a_port_that_comes_with_its_boards_power_is_waited_for(cable: Cable) -> None:
     with pytest.raises(BoardLost, match=f"serial port {cable.path} is not there"):
-        SerialTransport(str(cable.path), 115200, patience=10)
+        SerialTransport(str(cable.path), 115200, patience=30)
     transport = SerialTransport(str(cable.path), 115200, patience=10, awaited=True, hopeless=lambda: "never asked")
     reader = Reader(transport)
     cable.plug()
@@ -160,7 +160,7 @@ def test_a_session_survives_a_loose_cable(cable: Cable) -> None:
     """The agent goes on; the cable to it is pulled out in the middle of a command and put back."""
     console = ConsoleAgent()
     cable.plug()
-    port = SerialTransport(str(cable.path), 1_500_000, patience=10)
+    port = SerialTransport(str(cable.path), 1_500_000, patience=30)
     with wired(lambda: console.master, lambda: cable.board), Connection(port) as connection:
         connection.wait_open(soon())
         job = Client(connection).spawn("for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.2; done")

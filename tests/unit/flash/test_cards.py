@@ -15,7 +15,7 @@ from vendor_tools import FakeBoard
 
 from flexkit.deadline import Deadline
 from flexkit.drivers.protocols import Shell, Transfer
-from flexkit.errors import BoardLost, Busy, FlashError
+from flexkit.errors import BoardLost, FlashError
 from flexkit.flash.engine import write_region
 from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands, Trouble
@@ -72,26 +72,6 @@ def test_a_card_that_is_not_there_is_asked_for(tmp_path: Path) -> None:
 def test_a_card_that_is_too_small_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FlashError, match="has 1024 bytes, the board wants 1048576"):
         BlockMedium("sd", SIZE, card(tmp_path, 1024), 0.1).open(soon())
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "words"),
-    [
-        (errno.EBUSY, Busy, "in use"),
-        (errno.EACCES, FlashError, "may not be written"),
-        (errno.EROFS, FlashError, "Read-"),
-    ],
-)
-def test_f15_a_card_that_somebody_else_uses_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[FlashError], words: str
-) -> None:
-    def refuse(*_: object, **__: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    path = card(tmp_path)
-    monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(kind, match=words):
-        BlockMedium("sd", SIZE, path, 0.1).open(soon())
 
 
 def test_a_card_pulled_out_under_a_write_is_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +147,7 @@ def test_the_slot_that_runs_is_never_written(tmp_path: Path) -> None:
     assert not any(" of=" in command for command in shell.commands)
 
 
+@pytest.mark.field("F19")
 def test_f19_a_connection_that_is_lost_is_made_again(tmp_path: Path) -> None:
     shells = [LocalShell(tmp_path / "remote"), LocalShell(tmp_path / "remote")]
     used = iter(shells)

@@ -125,6 +125,7 @@ def test_a_board_in_somebodys_hands_is_8(builds: Builds, capfd: pytest.CaptureFi
     assert "in use by" in capfd.readouterr().err
 
 
+@pytest.mark.field("F18")
 def test_a_rehearsal_makes_files_and_enters_nothing(builds: Builds, tmp_path: Path) -> None:
     assert run(["flash", "--rehearse", str(tmp_path / "card")]) == 0
     assert {path.name for path in (tmp_path / "card").iterdir()} == {
@@ -172,6 +173,7 @@ def test_every_board_type_has_a_plan_from_sector_0(
     assert set(found["missing"]) - loaders <= names
 
 
+@pytest.mark.field("F18")
 @pytest.mark.parametrize("name", sorted(name for name in boards.known() if not boards.load(name).emulated))
 def test_a_type_that_nobody_has_is_not_flashed_but_rehearsed(
     builds: Builds, capfd: pytest.CaptureFixture[str], tmp_path: Path, name: str
@@ -188,3 +190,27 @@ def test_a_type_that_nobody_has_is_not_flashed_but_rehearsed(
                     card.seek(region.offset)
                     wanted = f"{OTHER} {region.image}".encode()
                     assert card.read(len(wanted)) == wanted
+
+
+def test_what_was_backed_up_is_listed_and_put_back(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["flash", "restore", "--list"]) == 0
+    assert "nothing was ever backed up" in capfd.readouterr().err
+    region = builds.site.instance.type.medium("disk").region("identity")
+    image = qemu.media_folder("qemu-virt", "flex") / "disk.img"
+    with image.open("r+b") as sink:
+        sink.seek(region.offset)
+        sink.write(b"keys")
+    builds.identity = BUILD
+    assert run(["flash", "--region", "identity"]) == 0
+    said = capfd.readouterr()
+    assert "flexkit flash restore identity-" in said.err
+    assert run(["flash", "restore"]) == 2
+    assert run(["flash", "restore", "--list"]) == 0
+    listed = capfd.readouterr().out
+    assert listed.split()[1:4] == ["disk.identity", str(region.size), "bytes"]
+    assert run(["flash", "restore", listed.split()[0]]) == 0
+    assert "disk.identity restored, 1 chunks were written" in capfd.readouterr().out
+    with image.open("rb") as source:
+        source.seek(region.offset)
+        assert source.read(4) == b"keys"
+    assert run(["flash", "restore", "no-such"]) == 5

@@ -78,6 +78,7 @@ def test_the_last_block_is_filled_up_with_zeros(tmp_path: Path) -> None:
     assert held(medium, 2 * SECTOR) == some(SECTOR + 10) + bytes(SECTOR - 10)
 
 
+@pytest.mark.field("F1")
 @pytest.mark.parametrize("seed", range(10))
 def test_f1_a_channel_that_lies_both_ways_is_outvoted(tmp_path: Path, seed: int) -> None:
     faults = Faults(corrupt_write=0.2, corrupt_read=0.2)
@@ -93,6 +94,7 @@ def test_f1_a_channel_that_lies_both_ways_is_outvoted(tmp_path: Path, seed: int)
     assert outcome.repeated + outcome.disagreed > 0, "and the log says that it lied"
 
 
+@pytest.mark.field("F1")
 def test_f1_a_tool_that_claims_to_have_written_is_not_believed(tmp_path: Path) -> None:
     medium = faulty(Faults(drop_write=0.5))
     outcome = write_region(medium, image(tmp_path, some(20_000)), CHUNK, soon(), lambda *_: None)
@@ -100,6 +102,7 @@ def test_f1_a_tool_that_claims_to_have_written_is_not_believed(tmp_path: Path) -
     assert outcome.repeated > 0
 
 
+@pytest.mark.field("F1")
 @pytest.mark.parametrize("seed", range(10))
 def test_f1_reads_from_a_cache_are_no_proof(tmp_path: Path, seed: int) -> None:
     """The read after a write gives back what was sent, whatever arrived."""
@@ -131,6 +134,7 @@ def test_a_medium_that_forgets_all_it_settled_is_refused(tmp_path: Path) -> None
         write_region(medium, image(tmp_path, some(3000)), CHUNK, soon(), lambda *_: None)
 
 
+@pytest.mark.field("F5")
 def test_f5_an_image_that_was_changed_since_the_build_is_refused(tmp_path: Path) -> None:
     write = image(tmp_path, b"a" * 3000)
     (tmp_path / "image").write_bytes(b"b" * 3000)
@@ -140,6 +144,7 @@ def test_f5_an_image_that_was_changed_since_the_build_is_refused(tmp_path: Path)
     assert medium.writes == [], "not one byte of it"
 
 
+@pytest.mark.field("F5")
 def test_f5_an_image_that_changes_while_it_is_flashed_is_no_success(tmp_path: Path) -> None:
     write = image(tmp_path, some(6000))
 
@@ -158,6 +163,7 @@ def test_an_image_that_is_gone_is_refused(tmp_path: Path) -> None:
         write_region(faulty(Faults()), write, CHUNK, soon(), lambda *_: None)
 
 
+@pytest.mark.field("F19")
 @pytest.mark.parametrize("seed", range(10))
 def test_f19_a_device_that_is_reset_and_unplugged_is_brought_back(tmp_path: Path, seed: int) -> None:
     medium = faulty(Faults(reset=0.05, unplug=0.05), seed)
@@ -168,6 +174,7 @@ def test_f19_a_device_that_is_reset_and_unplugged_is_brought_back(tmp_path: Path
     assert outcome.troubles
 
 
+@pytest.mark.field("F19")
 @pytest.mark.parametrize("seed", range(20))
 def test_f19_what_a_loss_of_power_took_is_written_again(tmp_path: Path, seed: int) -> None:
     medium = faulty(Faults(power_loss=0.03), seed)
@@ -177,12 +184,14 @@ def test_f19_what_a_loss_of_power_took_is_written_again(tmp_path: Path, seed: in
     assert held(medium, len(data)) == data
 
 
+@pytest.mark.field("F19")
 def test_f19_a_device_that_is_lost_again_and_again_is_given_up(tmp_path: Path) -> None:
     medium = faulty(Faults(reset=1.0))
     with pytest.raises(FlashError, match=r"card\.root: stage recover: was lost 10 times in a row: card: was reset"):
         write_region(medium, image(tmp_path, some(3000)), CHUNK, soon(), lambda *_: None)
 
 
+@pytest.mark.field("F19")
 def test_f19_hands_are_asked_for_and_waited_for(tmp_path: Path) -> None:
     medium = faulty(Faults(lost=0.05), seed=3)
     asked: list[NeedsHands] = []
@@ -192,6 +201,7 @@ def test_f19_hands_are_asked_for_and_waited_for(tmp_path: Path) -> None:
     assert held(medium, 60_000) == some(60_000)
 
 
+@pytest.mark.field("F19")
 def test_f19_without_hands_the_error_says_what_they_would_do(tmp_path: Path) -> None:
     medium = faulty(Faults(lost=1.0))
     medium.hands_come = False
@@ -200,6 +210,7 @@ def test_f19_without_hands_the_error_says_what_they_would_do(tmp_path: Path) -> 
     assert "recovery button" in caught.value.mend
 
 
+@pytest.mark.field("F19")
 def test_f19_the_next_attempt_begins_where_this_one_broke_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flexkit.flash.engine._SETTLE_BYTES", 2 * CHUNK)
     data = some(40 * CHUNK)
@@ -220,6 +231,7 @@ def test_f19_the_next_attempt_begins_where_this_one_broke_off(tmp_path: Path, mo
     assert held(medium, len(data)) == data
 
 
+@pytest.mark.field("F19")
 def test_f19_what_was_harmed_since_is_found_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal says where to begin, not what is right."""
     monkeypatch.setattr("flexkit.flash.engine._SETTLE_BYTES", CHUNK)

@@ -121,6 +121,7 @@ def test_an_image_goes_onto_the_medium_and_only_what_differs_again(tool: str, bo
     assert "nothing written" in again.words()
 
 
+@pytest.mark.field("F1")
 @every_way
 def test_f1_what_the_tool_calls_success_is_not_believed(tool: str, board: FakeBoard, tmp_path: Path) -> None:
     mode, make = WAYS[tool]
@@ -132,6 +133,7 @@ def test_f1_what_the_tool_calls_success_is_not_believed(tool: str, board: FakeBo
     assert outcome.repeated + outcome.disagreed + outcome.recovered > 0
 
 
+@pytest.mark.field("F2")
 @every_way
 def test_f2_a_hung_tool_costs_seconds(tool: str, board: FakeBoard, tmp_path: Path) -> None:
     mode, make = WAYS[tool]
@@ -148,6 +150,7 @@ def test_f2_a_hung_tool_costs_seconds(tool: str, board: FakeBoard, tmp_path: Pat
     assert time.monotonic() - begin < 60, "against 3,600 s that the double sleeps"
 
 
+@pytest.mark.field("F2")
 def test_f2_a_degraded_device_is_recognised_before_anything_is_asked_of_it(board: FakeBoard) -> None:
     board.enter("mass-storage")
     with pytest.raises(subprocess.TimeoutExpired):
@@ -159,6 +162,7 @@ def test_f2_a_degraded_device_is_recognised_before_anything_is_asked_of_it(board
     assert board.calls() == [], "the tool would have hung"
 
 
+@pytest.mark.field("F2")
 def test_f2_rockchips_own_id_with_a_storage_interface_is_degraded_too(board: FakeBoard) -> None:
     board.enter("maskrom")
     (board.usb / "1-1.4:1.0" / "bInterfaceClass").write_text("08\n")
@@ -166,6 +170,7 @@ def test_f2_rockchips_own_id_with_a_storage_interface_is_degraded_too(board: Fak
         rockusb(board).open(soon())
 
 
+@pytest.mark.field("F2")
 def test_f2_two_boards_and_no_port_are_not_guessed_at(board: FakeBoard) -> None:
     board.enter("maskrom")
     other = board.usb / "1-2"
@@ -178,6 +183,7 @@ def test_f2_two_boards_and_no_port_are_not_guessed_at(board: FakeBoard) -> None:
     assert UsbTarget("lab-1", MODES, "1-2", board.usb).find().mode == "maskrom"
 
 
+@pytest.mark.field("F19")
 @every_way
 def test_f19_a_device_that_leaves_the_bus_is_waited_for(tool: str, board: FakeBoard, tmp_path: Path) -> None:
     mode, make = WAYS[tool]
@@ -197,6 +203,7 @@ def test_f19_a_device_that_leaves_the_bus_is_waited_for(tool: str, board: FakeBo
     assert outcome.recovered > 0
 
 
+@pytest.mark.field("F19")
 def test_f19_what_fell_back_to_the_mask_rom_gets_its_loader_again(board: FakeBoard, tmp_path: Path) -> None:
     board.enter("maskrom")
     medium = rockusb(board)
@@ -209,6 +216,7 @@ def test_f19_what_fell_back_to_the_mask_rom_gets_its_loader_again(board: FakeBoa
     assert sum(" db " in call for call in board.calls()) == 2
 
 
+@pytest.mark.field("F19")
 def test_f19_the_sites_power_is_switched_before_hands_are_asked_for(board: FakeBoard, tmp_path: Path) -> None:
     board.enter("loader")
     switched: list[float] = []
@@ -239,6 +247,7 @@ def test_a_mask_rom_without_a_loader_is_refused(board: FakeBoard) -> None:
         medium.open(soon())
 
 
+@pytest.mark.field("F3")
 def test_f3_the_table_on_the_medium_is_never_asked(board: FakeBoard, tmp_path: Path) -> None:
     """Whatever lies at LBA 0, offsets come from the board file; commands that go by a table are not used."""
     sparse_write(board.medium, 0, b"\xff" * 17408)

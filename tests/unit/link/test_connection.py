@@ -31,6 +31,7 @@ def console() -> Iterator[ConsoleAgent]:
     agent.stop()
 
 
+@pytest.mark.field("F12")
 @pytest.mark.parametrize(("percent", "seed"), [(0, 0), (5, 1), (20, 2), (20, 3)])
 def test_what_arrives_is_what_was_sent_over_a_bad_cable(console: ConsoleAgent, percent: int, seed: int) -> None:
     harm = Harm(console.transport(), percent, seed)
@@ -97,6 +98,7 @@ def test_an_agent_that_was_started_again_is_noticed_at_once() -> None:
     first.stop()
 
 
+@pytest.mark.field("F10")
 def test_an_agent_that_comes_late_is_asked_until_it_is_there() -> None:
     """FIELD F10: a question that was asked once, too early, is lost."""
     console = ConsoleAgent()

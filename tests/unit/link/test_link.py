@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flexkit.link.link import LOST_SECONDS, WINDOW, Link, State
 from flexkit.link.records import DATA_MAX, Kind, Record, decode
 
@@ -24,6 +26,7 @@ def opened() -> Link:
     return link
 
 
+@pytest.mark.field("F10")
 def test_hello_is_repeated_until_it_is_answered() -> None:
     link = Link(session=5)
     for now in (0.0, 0.1, 0.6, 1.2):

@@ -88,6 +88,7 @@ def test_both_codecs_agree_about_damaged_lines(codec: ctypes.CDLL) -> None:
         assert c_decode(codec, cut) == decode(cut)
 
 
+@pytest.mark.field("F12")
 def test_the_record_is_found_behind_a_kernel_message() -> None:
     record = Record(Kind.DATA, 1, 2, b"abc")
     assert decode(b"[   1.0] oops @FK1 D 00" + encode(record)) == record
@@ -105,6 +106,7 @@ def test_lines_come_whole_however_they_are_cut() -> None:
     assert found == lines
 
 
+@pytest.mark.field("F12")
 def test_noise_without_an_end_does_not_fill_memory() -> None:
     splitter = LineSplitter(limit=1000)
     for _ in range(100):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,9 +16,10 @@ from flexkit.build import Flavour, Manifest
 from flexkit.cli.common import board_option, bus, json_option, print_json, source_option, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
-from flexkit.flash import Deployment, Plan, deploy, make_plan, set_golden
+from flexkit.flash import Deployment, Plan, backups, deploy, make_plan, set_golden
 from flexkit.flash import golden as flash_golden
 from flexkit.flash import rehearse as flash_rehearse
+from flexkit.flash import restore as flash_restore
 from flexkit.flash import rollback as flash_rollback
 from flexkit.flash.ways.choose import Ways, loaders, shown
 
@@ -98,11 +100,7 @@ def _told(done: Mapping[str, Any]) -> str:
         return "all as it should be: nothing was written"
     chunks = sum(each["written"] for each in done.values())
     said = f"{chunks} chunks were written ({', '.join(written)})"
-    for key, words in (
-        ("repeated", "written again"),
-        ("disagreed", "looks disagreed"),
-        ("recovered", "times recovered"),
-    ):
+    for key, words in _COUNTS.items():
         count = sum(each[key] for each in done.values())
         said += f", {count} {words}" if count else ""
     return said
@@ -189,6 +187,41 @@ def golden(board: str | None, lab: Path | None, flavour: Flavour, mark: bool, de
         _report(instance, set_golden(instance, flavour), "golden is")
     else:
         _report(instance, flash_golden(instance, flavour, bus(), deadline), "golden again:")
+
+
+@flash.command()
+@click.argument("name", required=False)
+@board_option
+@click.option("--list", "only_list", is_flag=True, help="Show what was backed up; touches no device.")
+@json_option
+@timeout_option(1800)
+def restore(
+    name: str | None, board: str | None, lab: Path | None, only_list: bool, as_json: bool, deadline: Deadline
+) -> None:
+    """Put back what a destructive region held before it was overwritten: NAME is a backup's, or a region's for its
+    newest. What is there now is backed up first."""
+    instance = boards.resolve(board, lab)
+    if only_list:
+        _list_backups(instance, as_json)
+        return
+    if name is None:
+        raise BadInput("which backup?", mend=f"flexkit flash restore --list -b {instance.name} shows them")
+    done = flash_restore(instance, name, bus(), deadline)
+    if as_json:
+        print_json({"board": instance.name, "regions": done})
+        return
+    click.echo(f"{instance.name}: {', '.join(done)} restored, {_told(done)}")
+
+
+def _list_backups(instance: Instance, as_json: bool) -> None:
+    there = backups(instance)
+    if as_json:
+        print_json({"board": instance.name, "backups": [{**asdict(each), "path": str(each.path)} for each in there]})
+        return
+    for each in there:
+        click.echo(f"{each.name}  {each.place}  {each.size} bytes  {each.time[:19]}  ({each.flavour})")
+    if not there:
+        click.echo(f"{instance.name}: nothing was ever backed up", err=True)
 
 
 COMMANDS: list[click.Command] = [flash]

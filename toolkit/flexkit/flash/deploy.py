@@ -4,13 +4,11 @@ images that were kept."""
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,12 @@ from flexkit import paths
 from flexkit.boards import Instance, Medium
 from flexkit.deadline import Deadline
 from flexkit.drivers import lock, qemu
-from flexkit.drivers.lock import shared_folder
 from flexkit.errors import Busy, FlashError, FlexError
 from flexkit.events import Bus
+from flexkit.flash import backup as backups_of
 from flexkit.flash import ledger as ledgers
-from flexkit.flash.engine import Outcome, open_device, steady_read, write_region
+from flexkit.flash.backup import back_up
+from flexkit.flash.engine import Outcome, open_device, write_region
 from flexkit.flash.journal import Journal
 from flexkit.flash.ledger import Deployment, Ledger
 from flexkit.flash.plan import Plan, Write, make_plan
@@ -31,7 +30,6 @@ from flexkit.flash.ways.choose import Ways
 
 Opener = Callable[[Instance, Medium, str], FlashMedium]
 """Gives the way to one medium of an instance in a flavour, not yet open."""
-_BACKUP_STEP = 1 << 20
 _WAYS = Ways()
 
 
@@ -63,6 +61,7 @@ def deploy_held(
 ) -> dict[str, Any]:
     """``deploy`` for a caller who holds the instance's lock already."""
     _refuse_missing(plan)
+    _refuse_astray(instance, plan)
     _refuse_running(instance.name)
     return _Flash(instance, plan, bus, deadline, opener).carry_out(parts, profile)
 
@@ -71,6 +70,7 @@ def rehearse(instance: Instance, plan: Plan, folder: Path, bus: Bus, deadline: D
     """Write a plan onto files ``folder/MEDIUM.img``, which are then what a card from sector 0 would hold (FIELD F18).
     Nothing is entered anywhere."""
     _refuse_missing(plan)
+    _refuse_astray(instance, plan)
     return _Flash(instance, plan, bus, deadline, Ways(folder=folder)).write_all()
 
 
@@ -78,6 +78,21 @@ def _refuse_missing(plan: Plan) -> None:
     if plan.missing:
         lines = "\n".join(f"  MISSING {name}: {source}" for name, source in plan.missing.items())
         raise FlashError(f"not flashed, pieces are missing:\n{lines}")
+
+
+def _refuse_astray(instance: Instance, plan: Plan) -> None:
+    """The last look before bytes move: offsets are the board file's as it is now, whoever made the plan (FIELD F3)."""
+    for write in plan.writes:
+        try:
+            region = instance.type.medium(write.medium).region(write.region)
+        except KeyError:
+            raise FlashError(f"{instance.type.name} has no region {write.medium}.{write.region}") from None
+        if write.offset != region.offset or write.size > region.size:
+            raise FlashError(
+                f"{write.medium}.{write.region}: {write.offset:#x} to {write.offset + write.size:#x} "
+                "is not inside that region of the board file",
+                mend="run: flexkit flash again, which makes a new plan",
+            )
 
 
 def _refuse_running(name: str) -> None:
@@ -94,7 +109,8 @@ class _Flash:
         self._bus = bus
         self._deadline = deadline
         self._opener = opener
-        self.detail: dict[str, Any] = {"board": plan.board, "by": _author(), "regions": {}, "backups": {}}
+        self.detail: dict[str, Any] = {"board": plan.board, "by": _author(), "wired": instance.wired}
+        self.detail |= {"regions": {}, "backups": {}}
 
     def carry_out(self, parts: Mapping[str, str], profile: str) -> dict[str, Any]:
         """Write, prove, keep, enter. What failed is entered too, with its reason (FIELD F14)."""
@@ -151,7 +167,7 @@ class _Flash:
     def _write(self, target: FlashMedium, chunk: int, write: Write, journal: Journal) -> None:
         place = f"{write.medium}.{write.region}"
         if write.destructive and not target.fresh:
-            self._back_up(target, write, journal)
+            self._back_up(target, chunk, write, journal)
         outcome = Outcome()
         try:
             with self._bus.step(f"flash {place}", f"{write.size} bytes") as progress:
@@ -164,34 +180,14 @@ class _Flash:
         with self._bus.step("hands are needed", f"{need.message}; {need.mend}"):
             pass
 
-    def _back_up(self, target: FlashMedium, write: Write, journal: Journal) -> None:
-        """What a destructive region holds is kept before it is overwritten, sparse (FIELD F4). Once in all attempts at
-        a flash: a later one would find it half overwritten."""
-        place = f"{write.medium}.{write.region}"
+    def _back_up(self, target: FlashMedium, chunk: int, write: Write, journal: Journal) -> None:
+        """What a destructive region holds is kept before it is overwritten (FIELD F4). Once in all attempts at a flash:
+        a later one would find it half overwritten."""
         known = journal.backup(write)
-        if known and Path(known).is_file():
-            self.detail["backups"][place] = known
-            return
-        folder = paths.state() / "backups"
-        shared_folder(folder)
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-        path = folder / f"{self._instance.identity}-{write.region}-{stamp}"
-        digest = hashlib.sha256()
-        with self._bus.step(f"back up {place}", str(path)) as progress, path.open("wb") as sink:
-            for begin in range(0, write.size, _BACKUP_STEP):
-                count = min(_BACKUP_STEP, write.size - begin)
-                data = steady_read(target, write.offset + begin, count, self._deadline)
-                digest.update(data)
-                if any(data):
-                    sink.seek(begin)
-                    sink.write(data)
-                progress(begin + count, write.size)
-            sink.truncate(write.size)
-            sink.flush()
-            os.fsync(sink.fileno())
-        journal.backed_up(write, str(path))
-        self.detail["backups"][place] = str(path)
-        self._bus.note(place, f"backed up to {path}, SHA-256 {digest.hexdigest()}")
+        if not known or not Path(known).is_file():
+            known = str(back_up(self._instance, target, write, chunk, self._plan.flavour, self._bus, self._deadline))
+            journal.backed_up(write, known)
+        self.detail["backups"][f"{write.medium}.{write.region}"] = known
 
 
 def _author() -> str:
@@ -216,6 +212,30 @@ def rollback(instance: Instance, flavour: str, bus: Bus, deadline: Deadline, ope
         raise FlashError(f"{instance.name} has no earlier deployment that was verified and booted")
     _replay(instance, found, bus, deadline, opener)
     return found
+
+
+def restore(instance: Instance, name: str, bus: Bus, deadline: Deadline, opener: Opener = _WAYS) -> dict[str, Any]:
+    """Put a backup back: by its name, or the newest of a region by the region's. What is there now is backed up in its
+    turn. What the ledger says was flashed stays true: destructive regions are part of no build.
+
+    Raises FlashError for a backup that there is none of, or that is damaged.
+    """
+    with lock.acquire(instance.identity):
+        found = backups_of.find(instance, name)
+        plan = backups_of.plan_of(instance, found)
+        _refuse_running(instance.name)
+        run = _Flash(instance, plan, bus, deadline, opener)
+        done = False
+        try:
+            run.write_all()
+            done = True
+        except FlexError as error:
+            run.detail["failed"] = error.message
+            raise
+        finally:
+            run.detail["restored"] = found.name
+            Ledger(instance.identity).append("restore", plan.flavour, "", done, run.detail)
+        return dict(run.detail["regions"])
 
 
 def _golden_file(instance: str, flavour: str) -> Path:

@@ -256,10 +256,21 @@ class _Region:
 
 def steady_read(medium: FlashMedium, offset: int, count: int, deadline: Deadline) -> bytes:
     """Bytes that two reads agree on. Raises FlashError where none do."""
+    return _steady(medium, medium.read, offset, count, deadline)
+
+
+def steady_look(medium: FlashMedium, offset: int, count: int, deadline: Deadline) -> bytes:
+    """Evidence that two looks agree on. Raises FlashError where none do."""
+    return _steady(medium, medium.look, offset, count, deadline)
+
+
+def _steady(
+    medium: FlashMedium, ask: Callable[[int, int, Deadline], bytes], offset: int, count: int, deadline: Deadline
+) -> bytes:
     seen: Counter[bytes] = Counter()
     for _ in range(_LOOKS):
         try:
-            data = medium.read(offset, count, deadline)
+            data = ask(offset, count, deadline)
         except Trouble:
             medium.recover(deadline)
             continue

@@ -21,7 +21,7 @@ from flexkit.flash.plan import Plan
 
 _KEPT = 6
 _BLOCK = 1 << 16
-Action = Literal["flash", "boot"]
+Action = Literal["flash", "boot", "restore"]
 
 
 @dataclass(frozen=True)
@@ -145,11 +145,14 @@ class Ledger:
                 continue
 
     def current(self, flavour: str) -> Deployment | None:
-        """What is on the board in this flavour: the last deployment, if its write was verified."""
+        """What is on the board in this flavour: the last deployment, if its write was verified. Of a board on the bench
+        only the last flavour that was flashed is there; an emulated one has media for each."""
         last = None
         for entry in self.entries():
             if entry.action == "flash" and entry.flavour == flavour:
                 last = entry
+            elif entry.action == "flash" and entry.detail.get("wired"):
+                last = None
         if last is None or not last.good:
             return None
         return load(self.instance, last.identity)
@@ -174,7 +177,7 @@ class Ledger:
             present = self.current(flavour)
             proven = self.last_proven(flavour, present.identity if present else "")
             needed |= {found.identity for found in (present, proven) if found is not None}
-        recent = list(dict.fromkeys(entry.identity for entry in reversed(list(self.entries()))))[:_KEPT]
+        recent = list(dict.fromkeys(each.identity for each in reversed(list(self.entries())) if each.identity))[:_KEPT]
         folder = folder_of(self.instance)
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.is_dir() and path.name not in {*needed, *recent}:

@@ -37,6 +37,10 @@ class FlashMedium(Medium):
     """How long to wait for somebody to do what only hands can."""
     fresh: bool = False
     """True when the medium is known to be blank."""
+    read_step: int = 1 << 20
+    """The most that one ``read`` should be asked for."""
+    read_speed: int = 0
+    """Bytes a second of ``read``, where that is so slow that a person wants to know; 0: it is not."""
 
     def open(self, deadline: Deadline) -> None:
         """Find the device and have it. A degraded one is refused here, before anything is asked of it (FIELD F2)."""

@@ -112,7 +112,18 @@ class Ways:
             return watched(instance, bind_wired(instance, self._bus))
 
         rescue = self._restart(instance)
-        return UBootMedium(medium.name, medium.size, uboot, way.device, medium.chunk, console, network, limits, rescue)
+        return UBootMedium(
+            medium.name,
+            medium.size,
+            uboot,
+            way.device,
+            medium.chunk,
+            console,
+            network,
+            limits,
+            rescue,
+            baud=instance.baud,
+        )
 
     def _rescue(self, instance: Instance) -> Rescue | None:
         """Into the mode in which the boot ROM can be flashed, where the site can switch power and boot mode."""

@@ -26,6 +26,8 @@ _CRC = re.compile(r"==> ([0-9a-f]{8})\b")
 _WORDS = re.compile(r"^([0-9a-f]{8,16}): ((?:[0-9a-f]{8} ?){1,4})", re.MULTILINE)
 _MARGIN = 1 << 16
 _ATTEMPTS = 3
+_DUMP_STEP = 1 << 14
+_BITS_PER_DUMPED_BYTE = 2 * 43  # a line of 68 characters says 16 bytes; every dump is made twice
 
 OpenConsole = Callable[[Deadline], Transport]
 
@@ -41,10 +43,12 @@ class Network:
 
 
 class UBootMedium(ToolMedium):
-    """``rescue`` resets the board or switches it on, so that U-Boot comes up; None: somebody has to."""
+    """``rescue`` resets the board or switches it on, so that U-Boot comes up; None: somebody has to. ``baud``: the
+    line's speed, where it has one: what is read comes over it as text."""
 
     program = "U-Boot"
     proof = "read back by the board, CRC-32"
+    read_step = _DUMP_STEP
 
     def __init__(
         self,
@@ -58,8 +62,10 @@ class UBootMedium(ToolMedium):
         limits: Limits,
         rescue: Rescue | None = None,
         hands: str = "",
+        baud: int = 0,
     ) -> None:
         super().__init__(name, size, limits, hands or "switch the board off and on", rescue)
+        self.read_speed = baud // _BITS_PER_DUMPED_BYTE
         self._uboot = uboot
         self._storage = Storage(device, uboot.buffer, chunk + _MARGIN)
         self._open_console = console
@@ -107,7 +113,8 @@ class UBootMedium(ToolMedium):
     def read(self, offset: int, count: int, deadline: Deadline) -> bytes:
         """As a dump over the console: for a backup, slow, and right or refused."""
         self._run(self._storage.read(offset, count), deadline, moved=count)
-        said = self._run(f"md.l {self._storage.scratch:x} {count // 4:x}", deadline, moved=5 * count)
+        moved = self._limits.speed * count // self.read_speed if self.read_speed else 5 * count
+        said = self._run(f"md.l {self._storage.scratch:x} {count // 4:x}", deadline, moved=moved)
         data = b"".join(
             int(word, 16).to_bytes(4, "little") for line in _WORDS.findall(said) for word in line[1].split()
         )

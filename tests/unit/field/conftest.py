@@ -1,0 +1,5 @@
+"""The site that these tests work on."""
+
+from fake_site import site
+
+__all__ = ["site"]

@@ -80,8 +80,10 @@ struct flex_order {
  * MODEL_REGION(model, base, size)       -> the model's bytes lie in this secured region instead of in slots. Called again,
  *                                          also while it computes: they go on in this one, which begins where the last
  *                                          ended; what has not come yet is asked for (NEED) by the slots it would have.
- *                                          x3 = ticks that decrypting took
- * MODEL_START(model)                    -> opens the sealed file (a region: all of it), parses and checks the GGUF;
+ * MODEL_UNSEAL(model)                   -> decrypts what has come of a region and no other thread has in hand; on as many
+ *                                          threads as one likes. Before MODEL_START it has no key, and does nothing.
+ *                                          What is refused, GENERATE says.
+ * MODEL_START(model)                    -> opens the sealed file, parses and checks the GGUF;
  *                                          FLEX_E_MODEL with the reason in session 0's comm area; may yield NEED.
  *                                          x2 = longest context in tokens, x3 = ticks of opening chunks. A model that was
  *                                          refused for its seal, now or later, stays so until it is closed.
@@ -111,6 +113,7 @@ struct flex_order {
 #define FLEX_OP_SESSION_CANCEL 9
 #define FLEX_OP_SESSION_CLOSE 10
 #define FLEX_OP_DRILL 11
+#define FLEX_OP_MODEL_UNSEAL 12
 
 /* Yields: x2 = reason, x3.. = values. The NW answers in RESUME's a1: FLEX_OK, or an error that ends the operation. */
 #define FLEX_YIELD_TOKEN 1 /* x3 = token id, x4 = bytes of text in the session's comm area, x5 = number of the token from 0 */

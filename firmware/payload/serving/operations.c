@@ -6,6 +6,7 @@ static void (*const operations[])(struct rt_call *call) = {
 	[FLEX_OP_MODEL_OPEN] = srv_model_open,
 	[FLEX_OP_CLAIM] = srv_claim,
 	[FLEX_OP_MODEL_REGION] = srv_model_region,
+	[FLEX_OP_MODEL_UNSEAL] = srv_model_unseal,
 	[FLEX_OP_MODEL_START] = srv_model_start,
 	[FLEX_OP_MODEL_CLOSE] = srv_model_close,
 	[FLEX_OP_SESSION_OPEN] = srv_session_open,

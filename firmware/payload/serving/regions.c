@@ -40,6 +40,7 @@ static int64_t first_segment(struct srv_model *model, uint64_t base, uint64_t si
 
 	if (!srv_model_take_over(model))
 		return FLEX_E_STATE;
+	srv_contents_settle(model->slots.first, model->slots.count, model->slots.count);
 	error = add_segment(model, base, size);
 	srv_model_hand_back(model);
 	return error;
@@ -86,8 +87,18 @@ void srv_model_region(struct rt_call *call)
 		call->status = first_segment(model, base, size);
 	else
 		call->status = next_segment(model, base, size);
-	if (call->status == FLEX_OK)
-		call->value[1] = srv_weights_grown(model);
+	srv_model_put(model);
+}
+
+/* MODEL_UNSEAL(model) */
+void srv_model_unseal(struct rt_call *call)
+{
+	uint32_t any = SRV_IN(MODEL_OPEN) | SRV_IN(MODEL_STARTING) | SRV_IN(MODEL_READY);
+	struct srv_model *model = srv_model_get(call->arg[0], any, &call->status);
+
+	if (!model)
+		return;
+	srv_weights_unseal(model);
 	srv_model_put(model);
 }
 

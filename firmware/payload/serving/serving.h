@@ -57,8 +57,7 @@ struct srv_model {
 	uint64_t segment[FLEX_REGIONS]; /* bytes of each that the region came in */
 	uint32_t segments;
 	bool growing;           /* another one is being added */
-	bool region_opening;    /* somebody opens chunks of it */
-	uint64_t region_open;   /* chunks open, from the first on */
+	uint64_t region_given;  /* chunks that somebody has been given to open, from the first on */
 	struct srv_range heap;   /* count 0: none */
 	uint8_t *file;           /* its first page, in the window or the region */
 	bool opened;             /* `seal` and `image` are there; they stay until the model is closed */
@@ -143,7 +142,7 @@ void srv_model_hand_back(struct srv_model *model);
 int64_t srv_region_wait(struct srv_model *model, uint64_t end, uint64_t *waited);
 void srv_region_give(struct srv_model *model);
 
-/* ---- weights.c: contents of models, sealed and opened ---- */
+/* ---- opening.c: which contents of models are authenticated ---- */
 
 /*
  * Around a claim into a model's slots: between the two nobody takes what these slots hold for opened. False if somebody
@@ -152,8 +151,24 @@ void srv_region_give(struct srv_model *model);
 bool srv_contents_seize(uint64_t first, uint64_t count);
 void srv_contents_settle(uint64_t first, uint64_t count, uint64_t claimed);
 
+/* The slot that chunk 0 has. The model's header is open. */
+uint64_t srv_data_slot(const struct srv_model *model);
+
+/* From here on every use of the model is refused, until it is closed: FLEX_E_MODEL. `why`: FLEX_SEALED_E_*. */
+int64_t srv_model_refuse(struct srv_model *model, int why);
+bool srv_model_refused(const struct srv_model *model);
+
 /*
- * Opens the model's header, and all of it if it lies in a region. Yields NEED. FLEX_OK (also when it was open already),
+ * Opens what is closed of the chunks [first, first + count), which stay where they are meanwhile: pinned, or in a region.
+ * FLEX_E_BUSY: somebody else has one in hand, all others are open. FLEX_E_STATE: a part of the table, slot *hole, is not
+ * there. FLEX_E_MODEL: refused. Adds to *spent.
+ */
+int64_t srv_chunks_open(struct srv_model *model, uint64_t first, uint64_t count, struct srv_spent *spent, uint64_t *hole);
+
+/* ---- weights.c: contents of models, for whoever computes ---- */
+
+/*
+ * Opens the model's header. Yields NEED. FLEX_OK (also when it was open already),
  * FLEX_E_MODEL with a refusal, or what the NW answered. *ticks: what opening chunks took. Nobody else starts the model
  * meanwhile.
  */
@@ -163,8 +178,8 @@ void srv_weights_close(struct srv_model *model);
 /* Opens slots that were just claimed, as far as that can be done now. Ticks that it took. */
 uint64_t srv_weights_claimed(struct srv_model *model, uint64_t first, uint64_t count);
 
-/* A region that others compute in has a new segment: opens it, as far as that can be done now. Ticks that it took. */
-uint64_t srv_weights_grown(struct srv_model *model);
+/* Opens what has come of a region, beside others that do the same, as far as that can be done now. */
+void srv_weights_unseal(struct srv_model *model);
 
 /*
  * Pins [addr, addr + bytes) of an open model's image, wherever it lies, every page of it authenticated. Yields NEED.
@@ -203,6 +218,7 @@ uint64_t srv_heartbeat(void);
 
 void srv_model_open(struct rt_call *call);
 void srv_model_region(struct rt_call *call);
+void srv_model_unseal(struct rt_call *call);
 void srv_model_start(struct rt_call *call);
 void srv_model_close(struct rt_call *call);
 void srv_session_open(struct rt_call *call);

@@ -183,8 +183,6 @@ u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *rang
 int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
 	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded);
-void flex_decrypt_begin(const struct flex_range *range, struct flex_clock *clock);
-void flex_decrypt_end(struct flex_range *range, struct flex_clock *clock, u64 ticks);
 int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_clock *clock);
 
 /* recall.c: and back */
@@ -450,8 +448,8 @@ struct flex_mode {
 /* strawman.c: what both strawmen do */
 int flex_strawman_begin(struct flex_request *request);
 int flex_strawman_alloc(struct flex_request *request, u32 segments);
-int flex_strawman_hand_over(struct flex_request *request, u64 at, u64 bytes,
-			    struct flex_clock *clock);
+int flex_strawman_hand_over(struct flex_request *request, u64 at, u64 bytes);
+int flex_strawman_unseal(struct flex_request *request, struct flex_clock *clock);
 void flex_strawman_end(struct flex_request *request);
 
 extern const struct flex_mode flex_mode_flexserve, flex_mode_strawman, flex_mode_strawman_opt;

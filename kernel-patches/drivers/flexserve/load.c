@@ -155,24 +155,15 @@ int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages
 	return 0;
 }
 
-/**
- * flex_decrypt_begin() - pages are about to become the payload's
- * @range: of the model or session
- * @clock: enters decryption, if that is what takes the time; or NULL
- */
-void flex_decrypt_begin(const struct flex_range *range, struct flex_clock *clock)
+/* Pages are about to become the payload's: of a sealed model that takes as long as decryption. */
+static void flex_decrypt_begin(const struct flex_range *range, struct flex_clock *clock)
 {
 	if (READ_ONCE(range->decrypts))
 		flex_clock_enter(clock, FLEX_PART_DECRYPT);
 }
 
-/**
- * flex_decrypt_end() - and the payload says how long it has decrypted
- * @range: as before; of a sealed model it is known from now on
- * @clock: as before
- * @ticks: 0 for a plain one
- */
-void flex_decrypt_end(struct flex_range *range, struct flex_clock *clock, u64 ticks)
+/* And the payload says how long it has decrypted. What does once is known from then on. */
+static void flex_decrypt_end(struct flex_range *range, struct flex_clock *clock, u64 ticks)
 {
 	if (!ticks || READ_ONCE(range->decrypts))
 		return;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A strawman's request: the whole model comes into a contiguous region before
- * anything is computed, and all of it goes after the last token.
+ * A strawman's request: the whole model comes into a contiguous region and is
+ * decrypted there before anything is computed, and all of it goes after the
+ * last token.
  */
+#include <linux/completion.h>
 #include <linux/errno.h>
 #include "flexserve.h"
 
@@ -55,22 +57,29 @@ int flex_strawman_alloc(struct flex_request *request, u32 segments)
  * @request: its region has the segment, secured
  * @at: where that begins
  * @bytes: of it
- * @clock: is told when decryption begins
  *
  * May sleep. Return: 0 or a negative errno.
  */
-int flex_strawman_hand_over(struct flex_request *request, u64 at, u64 bytes,
-			    struct flex_clock *clock)
+int flex_strawman_hand_over(struct flex_request *request, u64 at, u64 bytes)
 {
-	struct flex_range *range = &request->model->range;
-	struct arm_smccc_1_2_regs answer;
-	s64 error;
+	return flex_errno(flex_payload_call(FLEX_OP_MODEL_REGION, request->model->id,
+					    request->region.base + at, bytes, NULL));
+}
 
-	flex_decrypt_begin(range, clock);
-	error = flex_payload_call(FLEX_OP_MODEL_REGION, request->model->id,
-				  request->region.base + at, bytes, &answer);
-	if (error == FLEX_OK)
-		flex_decrypt_end(range, clock, answer.a3);
+/**
+ * flex_strawman_unseal() - decrypt what the payload has of the region
+ * @request: of flex_strawman_begin()
+ * @clock: of the calling thread; others may do the same at the same time
+ *
+ * Without a model that has been parsed there is nothing to do yet. May sleep.
+ * Return: 0 or a negative errno.
+ */
+int flex_strawman_unseal(struct flex_request *request, struct flex_clock *clock)
+{
+	enum flex_part before = flex_clock_enter(clock, FLEX_PART_DECRYPT);
+	s64 error = flex_payload_call(FLEX_OP_MODEL_UNSEAL, request->model->id, 0, 0, NULL);
+
+	flex_clock_enter(clock, before);
 	return flex_errno(error);
 }
 
@@ -109,8 +118,60 @@ static int flex_strawman_load(struct flex_request *request)
 	if (!ret)
 		ret = flex_region_secure(region);
 	if (!ret)
-		ret = flex_strawman_hand_over(request, 0, region->size, &request->clock);
+		ret = flex_strawman_hand_over(request, 0, region->size);
 	flex_clock_enter(&request->clock, FLEX_PART_SWITCH);
+	return ret;
+}
+
+struct flex_unsealer {
+	struct flex_request *request;
+	struct flex_clock clock;
+	struct completion done;
+	int ret;
+};
+
+static void flex_unsealer_thread(void *data)
+{
+	struct flex_unsealer *unsealer = data;
+
+	flex_clock_start(&unsealer->clock, flex_ticks());
+	unsealer->ret = flex_strawman_unseal(unsealer->request, &unsealer->clock);
+	complete(&unsealer->done);
+}
+
+/* The leader's time is the unsealer's from here on. Return: what that ended with. */
+static int flex_unsealer_wait(struct flex_unsealer *unsealer, struct flex_clock *clock)
+{
+	const struct flex_work none = {};
+	enum flex_part before = flex_clock_lean(clock, FLEX_PART_DECRYPT);
+	struct flex_work done = {};
+
+	wait_for_completion(&unsealer->done);
+	flex_clock_stand(clock, before);
+	done.busy[FLEX_PART_DECRYPT] = unsealer->clock.busy[FLEX_PART_DECRYPT];
+	flex_clock_work(clock, &none, &done);
+	return unsealer->ret;
+}
+
+/* By as many threads as flexserve's loader has, of which the leader is one. */
+static int flex_strawman_unseal_all(struct flex_request *request)
+{
+	struct flex_unsealer other[FLEX_LOADERS - 1] = {};
+	u32 i, started = 0;
+	int ret, waited;
+
+	for (i = 0; i < FLEX_LOADERS - 1; i++) {
+		other[i].request = request;
+		init_completion(&other[i].done);
+		if (flex_worker_start(flex_unsealer_thread, &other[i]))
+			break;	/* fewer hands, the same bytes */
+		started++;
+	}
+	ret = flex_strawman_unseal(request, &request->clock);
+	for (i = 0; i < started; i++) {
+		waited = flex_unsealer_wait(&other[i], &request->clock);
+		ret = ret ? ret : waited;
+	}
 	return ret;
 }
 
@@ -123,10 +184,10 @@ static int flex_strawman_open(struct flex_request *request)
 		ret = flex_strawman_alloc(request, 1);
 	if (!ret)
 		ret = flex_strawman_load(request);
-	if (ret)
-		return ret;
-	return flex_model_parse(request->model, &request->clock, flex_strawman_parse_need, request,
-				request->result.reason);
+	if (!ret)
+		ret = flex_model_parse(request->model, &request->clock, flex_strawman_parse_need,
+				       request, request->result.reason);
+	return ret ? ret : flex_strawman_unseal_all(request);
 }
 
 const struct flex_mode flex_mode_strawman = {

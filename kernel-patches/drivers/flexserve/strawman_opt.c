@@ -4,7 +4,7 @@
  * given back for each request, but read, decrypted and computed on in a
  * pipeline. Segments are read by as many threads as flexserve's loader has, in
  * any order; they are secured and handed to the payload in theirs, since the
- * region only grows at its end.
+ * region only grows at its end. What is there all threads decrypt together.
  */
 #include <linux/errno.h>
 #include <linux/slab.h>
@@ -24,6 +24,7 @@ struct flex_stream {
 	u64 ready;		/* bytes that the payload has */
 	u32 threads;
 	int error;
+	bool parsed;		/* the payload has the key, or never gets it */
 	bool stopped;
 	struct flex_stream_thread thread[FLEX_LOADERS];
 };
@@ -53,10 +54,12 @@ static int flex_stream_hand_over(struct flex_stream *stream, struct flex_stream_
 	ret = flex_region_secure(region);
 	if (!ret)
 		ret = flex_strawman_hand_over(stream->request, thread->at,
-					      region->secured - thread->at, &thread->clock);
-	if (!ret)
-		WRITE_ONCE(stream->ready, region->secured);
-	return ret;
+					      region->secured - thread->at);
+	if (ret)
+		return ret;
+	/* The next segment's thread goes on from here, and decrypts beside this one. */
+	WRITE_ONCE(stream->ready, region->secured);
+	return flex_strawman_unseal(stream->request, &thread->clock);
 }
 
 static int flex_stream_segment(struct flex_stream *stream, struct flex_stream_thread *thread)
@@ -75,6 +78,15 @@ static int flex_stream_segment(struct flex_stream *stream, struct flex_stream_th
 	return flex_stream_hand_over(stream, thread);
 }
 
+/* What came before the payload had the model's key. */
+static int flex_stream_rest(struct flex_stream *stream, struct flex_stream_thread *thread)
+{
+	wait_event(stream->wait, READ_ONCE(stream->parsed) || READ_ONCE(stream->error));
+	if (READ_ONCE(stream->stopped) || READ_ONCE(stream->error))
+		return 0;
+	return flex_strawman_unseal(stream->request, &thread->clock);
+}
+
 static void flex_stream_thread(void *data)
 {
 	struct flex_stream_thread *thread = data;
@@ -86,6 +98,8 @@ static void flex_stream_thread(void *data)
 		ret = flex_stream_segment(stream, thread);
 		flex_clock_enter(&thread->clock, FLEX_PART_SWITCH);
 	}
+	if (!ret)
+		ret = flex_stream_rest(stream, thread);
 	spin_lock(&stream->lock);
 	if (ret)
 		WRITE_ONCE(stream->error, ret);
@@ -124,6 +138,13 @@ static int flex_stream_start(struct flex_request *request)
 	return 0;
 }
 
+/* Nobody has to wait for the key any more. */
+static void flex_stream_parsed(struct flex_stream *stream)
+{
+	WRITE_ONCE(stream->parsed, true);
+	wake_up_all(&stream->wait);
+}
+
 static void flex_stream_stop(struct flex_request *request)
 {
 	struct flex_stream *stream = request->stream;
@@ -133,6 +154,7 @@ static void flex_stream_stop(struct flex_request *request)
 	spin_lock(&stream->lock);
 	stream->stopped = true;
 	spin_unlock(&stream->lock);
+	flex_stream_parsed(stream);
 	wait_event(stream->wait, !READ_ONCE(stream->threads));
 	/* The last thread may still hold it. */
 	spin_lock(&stream->lock);
@@ -190,10 +212,13 @@ static int flex_strawman_opt_open(struct flex_request *request)
 		ret = flex_stream_start(request);
 	if (!ret)
 		ret = flex_strawman_opt_need(request, 0);
-	if (ret)
-		return ret;
-	return flex_model_parse(request->model, &request->clock, flex_strawman_opt_parse_need,
-				request, request->result.reason);
+	if (!ret)
+		ret = flex_model_parse(request->model, &request->clock,
+				       flex_strawman_opt_parse_need, request,
+				       request->result.reason);
+	if (!ret)
+		flex_stream_parsed(request->stream);
+	return ret;
 }
 
 static void flex_strawman_opt_work(struct flex_request *request, struct flex_work *work)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sealed contents: whatever the normal world brings, nothing is computed but what was sealed. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "fake_seal.h"
 #include "serving.h"
@@ -248,6 +249,22 @@ static void hostile_headers_are_refused_with_their_reasons(void)
 	header_refused(sizeof(file), FLEX_SEALED_E_PLAIN);
 }
 
+#define REGION_BASE (FLEX_BOARD_DRAM_BASE + 0x200000)
+#define REGION_PAGE 512 /* of DRAM: its first */
+
+/* The whole file as the NW reads it into a region of one block; `spoilt`: with a bit of its last page turned. */
+static uint64_t open_in_region(bool spoilt)
+{
+	uint64_t number = open_file();
+
+	memcpy(fake_page(REGION_PAGE), file, sizeof(file));
+	fake_page(REGION_PAGE + FILE_PAGES - 1)[0] ^= spoilt;
+	EQUAL(fake_secure(REGION_BASE, 0x200000), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_REGION, number, REGION_BASE, 0x200000, 0).status, FLEX_TOS_DONE);
+	fake_on_yield = NULL;
+	return number;
+}
+
 /* A claim for a slot that holds a page changes nothing, above all not what the slot is known to hold. */
 static void a_claim_that_fails_leaves_an_open_page_open(void)
 {
@@ -344,30 +361,90 @@ static void a_page_that_was_moved_is_still_open(void)
 	EQUAL(read_all(), FLEX_OK);
 }
 
-static void all_of_a_region_is_opened_before_it_is_parsed(void)
+static void a_region_is_unsealed_once_it_has_its_key(void)
 {
-	uint64_t ticks = 0, number = open_file();
+	uint64_t ticks = 0, number = open_in_region(false);
 
-	memcpy(fake_page(512), file, sizeof(file));
-	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
-	EQUAL(fake_call(FLEX_OP_MODEL_REGION, number, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_TOS_DONE);
-	fake_on_yield = NULL;
+	EQUAL(fake_call(FLEX_OP_MODEL_UNSEAL, number, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(memcmp(fake_page(REGION_PAGE), file, sizeof(file)), 0);
 	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
-	CHECK(ticks != 0);
+	EQUAL(fake_call(FLEX_OP_MODEL_UNSEAL, number, 0, 0, 0).status, FLEX_TOS_DONE);
 	EQUAL(memcmp(model->image, plain, sizeof(plain)), 0);
+	EQUAL(read_all(), FLEX_OK);
+}
+
+/* Whoever computes opens what it needs, and that alone. */
+static void a_region_is_opened_by_need(void)
+{
+	struct srv_spent spent = { 0 };
+	uint64_t ticks;
+
+	open_in_region(false);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	EQUAL(srv_weights_pin(model, model->image + 7 * FLEX_PAGE_SIZE, 2 * FLEX_PAGE_SIZE, &spent), FLEX_OK);
+	EQUAL(memcmp(model->image + 7 * FLEX_PAGE_SIZE, plain[7], 2 * FLEX_PAGE_SIZE), 0);
+	EQUAL(memcmp(model->image + 9 * FLEX_PAGE_SIZE, file[FIRST + 9], FLEX_PAGE_SIZE), 0);
+	CHECK(spent.opened != 0);
+	EQUAL(read_all(), FLEX_OK);
 }
 
 static void a_changed_region_is_refused(void)
 {
-	uint64_t ticks, number = open_file();
+	uint64_t ticks, number = open_in_region(true);
 
-	memcpy(fake_page(512), file, sizeof(file));
-	fake_page(512 + FILE_PAGES - 1)[0] ^= 1;
-	EQUAL(fake_secure(FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000), FLEX_OK);
-	EQUAL(fake_call(FLEX_OP_MODEL_REGION, number, FLEX_BOARD_DRAM_BASE + 0x200000, 0x200000, 0).status, FLEX_TOS_DONE);
-	EQUAL(srv_weights_open(model, &ticks), FLEX_E_MODEL);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_UNSEAL, number, 0, 0, 0).status, FLEX_TOS_DONE);
+	EQUAL(read_all(), FLEX_E_MODEL);
 	EQUAL(srv_weights_open(model, &ticks), FLEX_E_MODEL);
 	EQUAL(strcmp(srv_weights_refusal(model), FLEX_SEALED_E_TAMPERED_TEXT), 0);
+}
+
+/* Slots that an earlier model left open say nothing of what the region holds. */
+static void a_region_believes_no_mark_of_an_earlier_model(void)
+{
+	uint64_t ticks;
+
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, 0, 0, 0, 0).status, FLEX_TOS_DONE);
+	open_in_region(true);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	EQUAL(read_all(), FLEX_E_MODEL);
+}
+
+/* ---- a region: two that decrypt, and one that computes ---- */
+
+static int64_t nap(uint64_t reason, uint64_t v1, uint64_t v2, uint64_t v3)
+{
+	(void)v2;
+	(void)v3;
+	EQUAL(reason, FLEX_YIELD_IDLE);
+	EQUAL(v1, FLEX_IDLE_OPENING);
+	sched_yield();
+	return FLEX_OK;
+}
+
+static void *unsealer(void *arg)
+{
+	fake_core_number = 1 + (unsigned int)(uintptr_t)arg;
+	srv_weights_unseal(model);
+	return NULL;
+}
+
+static void threads_share_the_opening_of_a_region(void)
+{
+	pthread_t threads[2];
+	uint64_t ticks;
+
+	open_in_region(false);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	fake_on_yield = nap;
+	for (uintptr_t i = 0; i < 2; i++)
+		CHECK(pthread_create(&threads[i], NULL, unsealer, (void *)i) == 0);
+	EQUAL(read_all(), FLEX_OK);
+	for (unsigned int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	EQUAL(memcmp(model->image, plain, sizeof(plain)), 0);
 }
 
 /* ---- the race: two that compute, and an NW that takes pages away and brings them again ---- */
@@ -472,8 +549,11 @@ int main(void)
 		TEST(opening_is_shown_apart_from_waiting),
 		TEST(contents_are_seized_by_one_at_a_time),
 		TEST(a_page_that_was_moved_is_still_open),
-		TEST(all_of_a_region_is_opened_before_it_is_parsed),
+		TEST(a_region_is_unsealed_once_it_has_its_key),
+		TEST(a_region_is_opened_by_need),
 		TEST(a_changed_region_is_refused),
+		TEST(a_region_believes_no_mark_of_an_earlier_model),
+		TEST(threads_share_the_opening_of_a_region),
 		TEST(race_of_opening_against_recall),
 	};
 

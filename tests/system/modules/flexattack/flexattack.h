@@ -55,6 +55,11 @@ int attack_disk(int argc, char **argv, struct seq_buf *out);
 int attack_scribble(int argc, char **argv, struct seq_buf *out);
 void attack_scribble_exit(void);
 
+struct dentry;
+int attack_search(int argc, char **argv, struct seq_buf *out);
+int attack_search_init(struct dentry *folder);
+void attack_search_exit(void);
+
 int attack_dma(int argc, char **argv, struct seq_buf *out);
 void attack_dma_exit(void);
 

@@ -28,6 +28,7 @@ static const struct {
 	{ "block", attack_block },   { "churn", attack_churn }, { "dma", attack_dma },
 	{ "contig", attack_contig },
 	{ "disk", attack_disk },     { "scribble", attack_scribble },
+	{ "search", attack_search },
 };
 
 static DEFINE_MUTEX(attack_lock); /* one command at a time; guards what follows */
@@ -111,6 +112,12 @@ static int __init attack_init(void)
 		return ret;
 	seq_buf_init(&result, result_text, sizeof(result_text));
 	folder = debugfs_create_dir("flexattack", NULL);
+	ret = attack_search_init(folder);
+	if (ret) {
+		debugfs_remove_recursive(folder);
+		memunmap(firmware.mailbox);
+		return ret;
+	}
 	debugfs_create_file("cmd", 0200, folder, NULL, &cmd_fops);
 	debugfs_create_file("result", 0400, folder, NULL, &result_fops);
 	return 0;
@@ -119,6 +126,7 @@ static int __init attack_init(void)
 static void __exit attack_exit(void)
 {
 	debugfs_remove_recursive(folder);
+	attack_search_exit();
 	attack_scribble_exit();
 	attack_dma_exit();
 	attack_memory_exit();

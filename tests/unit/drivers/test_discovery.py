@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from flexkit import boards, paths
+from flexkit.boards import wiring
 from flexkit.boards.enroll import enroll
+from flexkit.drivers.discovery import switch_of
 from flexkit.errors import BadInput
 
 TREES = Path(__file__).parent / "trees"
@@ -27,6 +29,12 @@ USB = f"""
 [[usb]]
 id = "2207:350b"
 mode = "maskrom"
+version = "2.00"
+
+[[usb]]
+id = "2207:350b"
+mode = "loader"
+version = "2.01"
 
 [[usb]]
 id = "2207:0010"
@@ -75,8 +83,8 @@ def tree(name: str, **words: str) -> str:
     return text
 
 
-def rockchip(product: str, interfaces: str = ":ffff00:", vendor: str = "2207") -> str:
-    return tree("rockchip", INTERFACES=interfaces, PRODUCT=product, VENDOR=vendor)
+def rockchip(product: str, interfaces: str = ":ffff00:", version: str = "2.00") -> str:
+    return tree("rockchip", INTERFACES=interfaces, PRODUCT=product, VENDOR="2207", VERSION=version)
 
 
 @pytest.fixture
@@ -85,7 +93,7 @@ def host(tmp_path: Path) -> Host:
     (tmp_path / "firmware").symlink_to(real / "firmware")
     (tmp_path / "boards").mkdir()
     text = (real / "boards/qemu-virt.toml").read_text()
-    for name, usb in (("rock-a", USB), ("rock-b", USB.split("[[usb]]")[1].join(("[[usb]]", "")))):
+    for name, usb in (("rock-a", USB), ("rock-b", USB.rpartition("[[usb]]")[0])):
         (tmp_path / f"boards/{name}.toml").write_text(text.replace('"qemu-virt"', f'"{name}"') + usb)
     return Host(tmp_path, tree("bench"))
 
@@ -102,16 +110,19 @@ def test_ports_go_by_what_stays(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("product", "interfaces", "mode", "types"),
+    ("product", "interfaces", "version", "mode", "types"),
     [
-        ("350b", ":ffff00:", "maskrom", ["rock-a", "rock-b"]),
-        ("0010", ":080650:", "mass-storage", ["rock-a"]),
-        ("4ee0", ":ff4203:", "fastboot", []),
-        ("df11", ":fe0102:", "dfu", []),
+        ("350b", ":ffff00:", "2.00", "maskrom", ["rock-a", "rock-b"]),
+        ("350b", ":ff0605:", "2.01", "loader", ["rock-a", "rock-b"]),
+        ("0010", ":080650:", "2.00", "mass-storage", ["rock-a"]),
+        ("4ee0", ":ff4203:", "2.00", "fastboot", []),
+        ("df11", ":fe0102:", "2.00", "dfu", []),
     ],
 )
-def test_boards_show_their_mode(host: Host, product: str, interfaces: str, mode: str, types: list[str]) -> None:
-    host.tree += "\n" + rockchip(product, interfaces)
+def test_boards_show_their_mode(
+    host: Host, product: str, interfaces: str, version: str, mode: str, types: list[str]
+) -> None:
+    host.tree += "\n" + rockchip(product, interfaces, version)
     (board,) = host.json()["boards"]
     assert (board["usb"], board["mode"], board["types"], board["identity"]) == ("1-2", mode, types, "port-1-2")
 
@@ -182,6 +193,56 @@ def test_what_is_plugged_in_is_taken_alone(host: Host) -> None:
 def test_the_lab_file_that_was_named_is_made(host: Host) -> None:
     assert host.run("--add", "x", "--serial", "1-4", "--type", "rock-a", "--lab", "new/lab.toml").returncode == 0
     assert (host.folder / "new/lab.toml").read_text().startswith("[board.x]\n")
+
+
+def test_a_board_that_comes_back_in_another_mode_is_seen(host: Host) -> None:
+    """Hot-plug: the loader answers where the mask ROM was."""
+    found = host.json("--wait", "--add", "new", "--type", "rock-b", plug=rockchip("350b", ":ff0605:", "2.01"))
+    assert [board["mode"] for board in found["boards"]] == ["loader"]
+    assert found["added"] == {"type": "rock-b", "usb": "1-2", "identity": "port-1-2"}
+
+
+HUB = """Current status for hub 1-1 [05e3:0608 USB2.0 Hub, USB 2.00, 4 ports, ppps]
+  Port 2: 0507 power highspeed suspend enable connect [0403:6001 FTDI]"""
+
+
+def test_power_is_written_into_the_lab_file_too(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = host.folder / "bin"
+    tools.mkdir()
+    (tools / "uhubctl").write_text(f"#!/bin/sh\ncase $2-$4 in 1-1-2) cat <<'E'\n{HUB}\nE\n;; *) exit 1;; esac\n")
+    (tools / "uhubctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    words = ("--type", "rock-a", "--lab", "lab.toml", "--json")
+    done = host.run("--add", "a", "--serial", "1-1.2", "--power", "uhubctl", *words)
+    assert done.returncode == 0, done.stderr
+    refused = host.run("--add", "x", "--serial", "1-4", "--power", "uhubctl", *words)
+    assert (refused.returncode, "hub 1 does not switch its port 4" in refused.stderr) == (2, True)
+    refused = host.run("--add", "x", "--serial", "1-4", "--power", "pdu on", *words)
+    assert (refused.returncode, "says neither uhubctl nor where on and off go" in refused.stderr) == (2, True)
+    how = ("--power", "pdu 'outlet 7' {}", "--power-state", "pdu is-on 7")
+    assert host.run("--add", "b", "--serial", "1-4", *how, *words).returncode == 0
+    monkeypatch.setattr(paths, "project", lambda: host.folder)
+    lab = boards.load_lab(host.folder / "lab.toml").boards
+    assert lab["a"].power == wiring.UhubctlPower("uhubctl", "1-1", 2)
+    assert lab["b"].power == wiring.CommandPower("command", "pdu 'outlet 7' on", "pdu 'outlet 7' off", "pdu is-on 7")
+
+
+def test_a_console_that_hangs_on_no_usb_port_is_taken_as_it_is_named(host: Host) -> None:
+    """Of a console server, or of the host itself."""
+    host.tree = tree("bench").split("\n\n")[0]
+    words = ("--type", "rock-a", "--lab", "lab.toml")
+    assert host.run("--add", "a", "--serial", "socket://10.0.0.9:4001", *words).returncode == 0
+    assert host.run("--add", "b", "--serial", "/dev/tty", *words).returncode == 0
+    assert host.run("--add", "c", "--serial", str(host.folder / "tree"), *words).returncode == 2
+    assert (host.folder / "lab.toml").read_text() == (
+        '[board.a]\ntype = "rock-a"\nserial = "socket://10.0.0.9:4001"\n\n'
+        '[board.b]\ntype = "rock-a"\nserial = "/dev/tty"\n'
+    )
+
+
+@pytest.mark.parametrize(("usb", "hub", "port"), [("1-4", "1", 4), ("1-1.4", "1-1", 4), ("2-3.1.2", "2-3.1", 2)])
+def test_hubs_go_by_the_names_that_uhubctl_has_for_them(usb: str, hub: str, port: int) -> None:
+    assert switch_of(usb) == (hub, port)
 
 
 def test_nothing_plugged_in_is_said(host: Host) -> None:

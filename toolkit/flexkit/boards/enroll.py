@@ -14,7 +14,12 @@ from flexkit.errors import BadInput
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
-def enroll(name: str, settings: Mapping[str, str], named: Path | None = None) -> Path:
+Value = str | int
+Settings = Mapping[str, Value | Mapping[str, Value]]
+"""What a lab file says of a board: plain values, and tables such as ``power``."""
+
+
+def enroll(name: str, settings: Settings, named: Path | None = None) -> Path:
     """Write ``[board.NAME]`` with these settings; returns the lab file, made if there is none (the user's own).
 
     Raises BadInput for a name that is taken or cannot be one, and for settings that a lab file cannot have: then
@@ -28,7 +33,11 @@ def enroll(name: str, settings: Mapping[str, str], named: Path | None = None) ->
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     if before and name in load_lab(path).boards:
         raise BadInput(f"{path} has a board {name!r} already", mend="choose another name, or edit that table")
-    lines = [f"[board.{name}]", *(f"{key} = {_quoted(value)}" for key, value in settings.items())]
+    lines = [f"[board.{name}]"]
+    lines += [f"{key} = {_literal(value)}" for key, value in settings.items() if not isinstance(value, Mapping)]
+    for key, table in settings.items():
+        if isinstance(table, Mapping):
+            lines += [f"[board.{name}.{key}]", *(f"{each} = {_literal(value)}" for each, value in table.items())]
     gap = "\n" if before and not before.endswith("\n") else ""
     text = before + gap + ("\n" if before else "") + "\n".join(lines) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +51,8 @@ def enroll(name: str, settings: Mapping[str, str], named: Path | None = None) ->
     return path
 
 
-def _quoted(value: str) -> str:
-    """A TOML basic string."""
+def _literal(value: Value) -> str:
+    """A TOML integer or basic string."""
+    if isinstance(value, int):
+        return str(value)
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -191,6 +191,7 @@ class Usb:
     id: str = entry("vendor:product, four hexadecimal digits each, as lsusb prints them")
     mode: Literal["maskrom", "loader", "mass-storage", "fastboot", "dfu", "sdp"] = entry("what it takes in that mode")
     hands: str = entry("what a person does to bring it there, or out of it", default="")
+    version: str = entry("its USB version in this mode, as sysfs has it, where two modes share an id: 2.01", default="")
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from flexkit import boards
 from flexkit.boards.enroll import enroll
+from flexkit.boards.wiring import UhubctlPower as UhubctlWiring
 from flexkit.cli.common import bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
-from flexkit.drivers.discovery import CardReader, Found, SerialPort, UsbBoard, look, wait_new
-from flexkit.errors import BadInput
+from flexkit.drivers.discovery import CardReader, Found, SerialPort, UsbBoard, look, switch_of, wait_new
+from flexkit.drivers.power import UhubctlPower
+from flexkit.errors import BadInput, BoardLost
 
 T = TypeVar("T", SerialPort, UsbBoard, CardReader)
 
@@ -26,6 +29,10 @@ T = TypeVar("T", SerialPort, UsbBoard, CardReader)
 @click.option("--usb", metavar="PORT", help="The USB port that it hangs on, where several boards are there: 1-1.4.")
 @click.option("--sd", metavar="DEVICE", help="The card reader that its card is written in.")
 @click.option("--ssh", metavar="HOST", help="Its address in the network, where it has one.")
+@click.option("--tftp", metavar="FOLDER", help="The TFTP server's folder that its U-Boot loads from.")
+@click.option("--server", metavar="ADDRESS", help="That server, as the board sees it; else DHCP says it.")
+@click.option("--power", metavar="HOW", help="What switches it: uhubctl, or a command with {} for on and off.")
+@click.option("--power-state", metavar="COMMAND", help="Tells by its exit status whether it is on (0) or off (1).")
 @click.option("--wait", is_flag=True, help="Wait until something is plugged in, and take that alone.")
 @click.option("--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file.")
 @json_option
@@ -37,6 +44,10 @@ def discover(
     usb: str | None,
     sd: str | None,
     ssh: str | None,
+    tftp: str | None,
+    server: str | None,
+    power: str | None,
+    power_state: str | None,
     wait: bool,
     lab: Path | None,
     as_json: bool,
@@ -47,10 +58,13 @@ def discover(
     path = boards.lab_file(lab)
     site = boards.load_lab(path) if path is not None and path.is_file() else boards.Lab(None, None, {})
     found = _wait(types, deadline) if wait else look(types)
-    settings = {}
+    settings: dict[str, Any] = {}
     if name is not None:
-        settings = choose(_unclaimed(found, site), kind, serial, usb, sd)
-        settings |= {"ssh": ssh} if ssh else {}
+        settings |= choose(_unclaimed(found, site), kind, serial, usb, sd)
+        told = {"ssh": ssh, "tftp": tftp, "server": server}
+        settings |= {key: value for key, value in told.items() if value}
+        if power is not None:
+            settings["power"] = power_table(power, power_state, _usb_port(found, settings), deadline)
         path = enroll(name, settings, lab)
         click.echo(f"{name} is in {path} now; next: flexkit flash -b {name}", err=True)
     if as_json:
@@ -93,26 +107,70 @@ def _unclaimed(found: Found, site: boards.Lab) -> Found:
     )
 
 
+def _usb_port(found: Found, settings: Mapping[str, Any]) -> str:
+    """The USB port that feeds a board: its own, else its serial converter's; empty: it hangs on none."""
+    own = settings.get("usb", "")
+    return own or next((port.usb for port in found.ports if port.device == settings.get("serial")), "")
+
+
+def power_table(how: str, state: str | None, usb: str, deadline: Deadline) -> dict[str, str | int]:
+    """The table ``power`` of lab.toml for ``--power``. Raises BadInput where nothing would be switched by it."""
+    if how == "uhubctl":
+        return _hub_port(usb, deadline)
+    if "{}" not in how:
+        raise BadInput(
+            f"--power {how!r} says neither uhubctl nor where on and off go",
+            mend="for example: --power 'pdu 7 {}'; the other drivers are in boards/README.md, for lab.toml",
+        )
+    table: dict[str, str | int] = {"driver": "command", "on": how.replace("{}", "on"), "off": how.replace("{}", "off")}
+    return table | ({"state": state} if state else {})
+
+
+def _hub_port(usb: str, deadline: Deadline) -> dict[str, str | int]:
+    """The hub and port of a USB path, if that hub switches: many do not."""
+    if not usb:
+        raise BadInput("the board hangs on no USB port of this host that could be switched", mend="--power COMMAND")
+    hub, port = switch_of(usb)
+    try:
+        switches = UhubctlPower(UhubctlWiring("uhubctl", hub, port)).is_on(deadline) is not None
+    except BoardLost:
+        switches = False
+    if not switches:
+        raise BadInput(f"hub {hub} does not switch its port {port}", mend="a hub that does, or --power COMMAND")
+    return {"driver": "uhubctl", "hub": hub, "port": port}
+
+
+def _unlisted(serial: str | None) -> str | None:
+    """A console that udev does not list as a USB converter's: of a console server, or of this host itself."""
+    if serial is None or serial.startswith(("socket://", "rfc2217://")):
+        return serial
+    try:
+        return serial if stat.S_ISCHR(Path(serial).stat().st_mode) else None
+    except OSError:
+        return None
+
+
 def choose(found: Found, kind: str | None, serial: str | None, usb: str | None, sd: str | None) -> dict[str, str]:
     """The settings of the board that is there. Raises BadInput when that is none, or one of several."""
-    port = _only("serial port", "--serial", found.ports, serial)
+    listed = [port for port in found.ports if serial in (port.device, port.node, port.usb)]
+    other = None if listed else _unlisted(serial)
+    port = None if other else _only("serial port", "--serial", found.ports, serial)
     board = _only("board on USB", "--usb", found.boards, usb)
     reader = _only("card reader", "--sd", found.readers, sd) if sd else None
-    if port is None and board is None:
+    if port is None and board is None and other is None:
         raise BadInput(
             "no board that the lab file does not have is connected",
             mend="connect its serial console, or hold it in its loader mode; flexkit boards discover --wait tells when",
         )
     settings = {"type": _type(kind, board)}
-    if port is not None:
-        settings["serial"] = port.device
+    if port is not None or other is not None:
+        settings["serial"] = port.device if port else str(other)
     if board is not None:
         settings["usb"] = board.usb
     if reader is not None:
         settings["sd"] = reader.device
     named = board or port
-    assert named is not None
-    return settings | {"identity": named.identity}
+    return settings | ({"identity": named.identity} if named else {})
 
 
 def _only(what: str, option: str, there: Sequence[T], wanted: str | None) -> T | None:

@@ -105,6 +105,13 @@ class _Device:
         return next((link for kind in kinds for link in links if link.startswith(f"/dev/{kind}/")), self.node)
 
 
+def switch_of(usb: str) -> tuple[str, int]:
+    """Hub and port of a USB path, as uhubctl names them: 1-1.4 is port 4 of hub 1-1, 1-4 is port 4 of bus 1's own."""
+    dot = usb.rfind(".")
+    at = dot if dot >= 0 else usb.index("-")
+    return usb[:at], int(usb[at + 1 :])
+
+
 def look(types: Sequence[Board], context: pyudev.Context | None = None) -> Found:
     """What is there now."""
     context = context or pyudev.Context()
@@ -138,7 +145,7 @@ def wait_new(types: Sequence[Board], deadline: Deadline, tell: Callable[[Found],
 
 
 def _read(device: pyudev.Device) -> _Device:
-    names = ("removable", "size", "idVendor", "idProduct", "serial")
+    names = ("removable", "size", "idVendor", "idProduct", "serial", "version")
     attributes = {name: device.attributes.get(name) for name in names}
     texts = {name: value.decode(errors="replace").strip() for name, value in attributes.items() if value is not None}
     return _Device(device.subsystem, device.device_path, device.device_node or "", dict(device.properties), texts)
@@ -160,7 +167,13 @@ def _boards(devices: Iterable[_Device], types: Sequence[Board]) -> Iterator[UsbB
         if device.subsystem != "usb" or device.get("DEVTYPE") != "usb_device":
             continue
         name = f"{device.attributes.get('idVendor', '')}:{device.attributes.get('idProduct', '')}"
-        known = [(board, way) for board in types for way in board.usb if way.id == name]
+        version = device.attributes.get("version", "")
+        known = [
+            (board, way)
+            for board in types
+            for way in board.usb
+            if way.id == name and way.version in ("", version or way.version)
+        ]
         modes = [str(way.mode) for _, way in known]
         modes += [mode for interface, mode in _INTERFACES.items() if interface in device.get("ID_USB_INTERFACES")]
         if modes:

@@ -52,7 +52,7 @@ class UsbTarget:
 
     def __init__(self, name: str, modes: Sequence[Usb], port: str | None, root: Path = SYSFS) -> None:
         self.name = name
-        self._modes = {mode.id: mode for mode in modes}
+        self._modes = {mode.id: mode for mode in reversed(modes)}  # of modes that share an id, the first
         self._port = port
         self._root = root
 
@@ -89,7 +89,7 @@ class UsbTarget:
 
     def hands(self) -> str:
         """What a person does to bring it into a mode in which it can be flashed."""
-        texts = [mode.hands for mode in self._modes.values() if mode.hands and mode.mode != "mass-storage"]
+        texts = [mode.hands for mode in reversed(self._modes.values()) if mode.hands and mode.mode != "mass-storage"]
         return texts[0] if texts else "bring the board into its flash mode, and check cable and port"
 
     def _is_ours(self, device: UsbDevice) -> bool:

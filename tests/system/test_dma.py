@@ -57,16 +57,20 @@ def test_control_the_disk_moves_normal_pages_both_ways(board: Session, attacker:
     board.client.protect(True, Deadline(30, "protect"))
     page = attacker.own_pages(1)[0]
     attacker.run(f"fill {PATTERN:#x}")
+    blocked = _stat(attacker, "DMA_BLOCKED")
     attacker.run(f"disk in {page:#x} {1 * SECTORS}")
     assert _page(scratch, 1)[:8] == SECRET
     attacker.run(f"disk out {page:#x} 0")
     assert attacker.run(f"access r {page:#x} 0")["value"] == int.from_bytes(JUNK[:8], "little")
+    assert _stat(attacker, "DMA_BLOCKED") == blocked
 
 
 def test_the_disk_cannot_read_a_secure_page(attacker: Attacker, secured: list[int], scratch: Path) -> None:
+    blocked = _stat(attacker, "DMA_BLOCKED")
     for number, page in enumerate(secured, 2):
         attacker.run(f"disk in {page:#x} {number * SECTORS}")
         assert SECRET not in _page(scratch, number)
+    assert _stat(attacker, "DMA_BLOCKED") >= blocked + len(secured)
 
 
 def test_the_disk_cannot_write_weights(
@@ -74,9 +78,11 @@ def test_the_disk_cannot_write_weights(
 ) -> None:
     expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)
     infer()
+    blocked = _stat(attacker, "DMA_BLOCKED")
     aimed = attacker.driver_pages()[::61]
     for page in aimed:
         attacker.run(f"disk out {page:#x} 0")
+    assert _stat(attacker, "DMA_BLOCKED") >= blocked + len(aimed)
     assert tuple(token.id for token in infer().tokens) == expected.tokens
 
 

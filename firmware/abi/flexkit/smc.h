@@ -61,7 +61,8 @@
  * FLEX_MON_PROTECT(on)                      -> every online core calls it at once (stop_machine); FLEX_E_TIMEOUT when
  *                                              not all came; FLEX_E_STATE for "off" while anything is secure.
  *                                              On: tables are built from scratch; FLEX_E_BUSY when a bus master
- *                                              wrote into them meanwhile, FLEX_E_TIMEOUT also when the SMMU is silent.
+ *                                              wrote into them meanwhile, FLEX_E_TIMEOUT also when the SMMU is silent,
+ *                                              FLEX_E_NOSYS while LPIs are on: the GIC would write memory itself.
  * FLEX_MON_STAT(index)                      -> x1 = FLEX_STAT_* counter
  * FLEX_MON_AUDIT(first_slot)                -> x1 = next slot (0: done), x2 = slots with a pin among those looked at,
  *                                              x3 = slots held among them
@@ -119,7 +120,8 @@
 #define FLEX_STAT_RESET_SCRUBBED 11 /* pages scrubbed at this boot because the last one ended dirty */
 #define FLEX_STAT_SMMU_INVALIDATIONS 12
 #define FLEX_STAT_MOVED 13          /* pages moved */
-#define FLEX_STAT_COUNT 14
+#define FLEX_STAT_DMA_BLOCKED 14    /* transfers that the SMMU refused and told of; what its queue loses is not counted */
+#define FLEX_STAT_COUNT 15
 
 /*
  * Payload calls, yielding, from the NW.

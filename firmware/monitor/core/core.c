@@ -50,6 +50,9 @@ static int call_stat(struct flex_monitor *m, struct flex_call *call)
 	if (call->arg[0] >= FLEX_STAT_COUNT) {
 		return FLEX_E_INVAL;
 	}
+	if (call->arg[0] == FLEX_STAT_DMA_BLOCKED) {
+		flex_count(m, FLEX_STAT_DMA_BLOCKED, m->ops->dma_blocked());
+	}
 	if (call->arg[0] == FLEX_STAT_EL3_MAX_TICKS) {
 		call->ret[1] = longest >> 8;
 	} else if (call->arg[0] == FLEX_STAT_EL3_MAX_CALL) {

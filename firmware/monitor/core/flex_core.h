@@ -84,6 +84,7 @@ struct flex_ops {
 	void (*copy)(uint64_t to, uint64_t from); /* one page; the secure world will read it, nobody else */
 	bool (*interrupt_pending)(void);
 	uint64_t (*ticks)(void);
+	uint64_t (*dma_blocked)(void);		/* transfers refused since it was last asked */
 	int (*protect)(bool on);		/* FLEX_OK, FLEX_E_TIMEOUT, FLEX_E_STATE; every core calls it */
 	bool (*protected)(void);
 };

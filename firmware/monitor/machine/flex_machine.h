@@ -12,7 +12,8 @@
  *   0x3000  SMMU command queue
  *   0x4000  SMMU stream table entries, one leaf of 256, which every stream shares
  *   0x8000  SMMU stream table, level 1
- *   0x9000  level-2 and level-3 tables, in the order in which they are built
+ *   0x9000  SMMU event queue
+ *   0xa000  level-2 and level-3 tables, in the order in which they are built
  */
 #ifndef FLEX_MACHINE_H
 #define FLEX_MACHINE_H
@@ -29,7 +30,8 @@
 #define HIDDEN_SMMU_COMMANDS	(FLEX_BOARD_TABLES_BASE + 0x3000U)
 #define HIDDEN_SMMU_LEAF	(FLEX_BOARD_TABLES_BASE + 0x4000U)
 #define HIDDEN_SMMU_STREAMS	(FLEX_BOARD_TABLES_BASE + 0x8000U)
-#define HIDDEN_POOL		(FLEX_BOARD_TABLES_BASE + 0x9000U)
+#define HIDDEN_SMMU_EVENTS	(FLEX_BOARD_TABLES_BASE + 0x9000U)
+#define HIDDEN_POOL		(FLEX_BOARD_TABLES_BASE + 0xA000U)
 
 /* The one monitor of this machine. */
 extern struct flex_monitor flex_monitor;

@@ -4,7 +4,7 @@
 /*
  * SMMUv3: while protection is on, every stream is translated by the tables of the cores (stage 2 only); while it is
  * off, streams bypass, since nothing is secure. Two-level stream table, of which all first-level entries point to the
- * same leaf: each stream is treated alike. No event queue: a blocked transfer is aborted, that is all.
+ * same leaf: each stream is treated alike. Events are counted, not looked at.
  */
 
 #include <arch_helpers.h>
@@ -26,11 +26,15 @@
 #define CMDQ_BASE		0x090U
 #define CMDQ_PROD		0x098U
 #define CMDQ_CONS		0x09CU
+#define EVENTQ_BASE		0x0A0U
+#define EVENTQ_PROD		0x100A8U
+#define EVENTQ_CONS		0x100ACU
 
 #define IDR0_S2P		(1U << 0)
 #define IDR0_COHACC		(1U << 4)
 #define IDR0_ST_LEVEL_SHIFT	27
 #define CR0_SMMUEN		(1U << 0)
+#define CR0_EVENTQEN		(1U << 2)
 #define CR0_CMDQEN		(1U << 3)
 #define CR1_WRITE_BACK		0xD75U		/* tables and queues: inner shareable, write-back */
 #define CR2_RECINVSID		(1U << 1)
@@ -40,6 +44,8 @@
 #define CMDQ_BITS		8U		/* one page of 256 commands */
 #define CMDQ_WRAP_MASK		((1U << (CMDQ_BITS + 1U)) - 1U)
 #define CMDQ_INDEX_MASK		((1U << CMDQ_BITS) - 1U)
+#define EVENTQ_BITS		7U		/* one page of 128 events */
+#define EVENTQ_WRAP_MASK	((1U << (EVENTQ_BITS + 1U)) - 1U)
 #define CMD_CFGI_ALL		UINT64_C(0x04)
 #define CMD_CFGI_ALL_RANGE	UINT64_C(31)
 #define CMD_TLBI_NSNH_ALL	UINT64_C(0x30)
@@ -78,7 +84,7 @@ static bool wait_for(uintptr_t reg, uint32_t mask, uint32_t value)
 static bool set_cr0(uint32_t value)
 {
 	mmio_write_32(SMMU(CR0), value);
-	return wait_for(SMMU(CR0ACK), CR0_SMMUEN | CR0_CMDQEN, value);
+	return wait_for(SMMU(CR0ACK), CR0_SMMUEN | CR0_EVENTQEN | CR0_CMDQEN, value);
 }
 
 /* L1 entries and the leaf that they share. */
@@ -133,6 +139,19 @@ int smmu_invalidate(void)
 	return done ? FLEX_OK : FLEX_E_TIMEOUT;
 }
 
+/* Taking over the overflow bit with the index acknowledges it, and a queue that was full takes events again. */
+uint64_t smmu_events(void)
+{
+	uint32_t prod, events;
+
+	spin_lock(&smmu_lock);
+	prod = mmio_read_32(SMMU(EVENTQ_PROD));
+	events = (prod - mmio_read_32(SMMU(EVENTQ_CONS))) & EVENTQ_WRAP_MASK;
+	mmio_write_32(SMMU(EVENTQ_CONS), prod);
+	spin_unlock(&smmu_lock);
+	return events;
+}
+
 static bool smmu_fit(void)
 {
 	uint32_t idr0 = mmio_read_32(SMMU(IDR0));
@@ -158,6 +177,9 @@ int smmu_on(void)
 	mmio_write_32(SMMU(CMDQ_CONS), 0U);
 	cmdq_prod = 0U;
 	mmio_write_32(SMMU(CMDQ_PROD), 0U);
+	mmio_write_64(SMMU(EVENTQ_BASE), HIDDEN_SMMU_EVENTS | EVENTQ_BITS);
+	mmio_write_32(SMMU(EVENTQ_PROD), 0U);
+	mmio_write_32(SMMU(EVENTQ_CONS), 0U);
 	if (!set_cr0(CR0_CMDQEN)) {
 		return FLEX_E_TIMEOUT;
 	}
@@ -165,7 +187,7 @@ int smmu_on(void)
 	if (rc != FLEX_OK) {
 		return rc;
 	}
-	return set_cr0(CR0_CMDQEN | CR0_SMMUEN) ? FLEX_OK : FLEX_E_TIMEOUT;
+	return set_cr0(CR0_CMDQEN | CR0_EVENTQEN | CR0_SMMUEN) ? FLEX_OK : FLEX_E_TIMEOUT;
 }
 
 int smmu_off(void)

@@ -13,4 +13,7 @@ int smmu_on(void);
 int smmu_off(void);
 int smmu_invalidate(void);
 
+/* Events (refused transfers) since the last time. */
+uint64_t smmu_events(void);
+
 #endif /* FLEX_SMMUV3_H */

@@ -233,6 +233,7 @@ const struct flex_ops flex_backend_ops = {
 	.copy = flex_machine_copy,
 	.interrupt_pending = flex_machine_interrupt_pending,
 	.ticks = flex_machine_ticks,
+	.dma_blocked = smmu_events,
 	.protect = protect_switch,
 	.protected = protect_is_on,
 };

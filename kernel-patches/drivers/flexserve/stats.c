@@ -45,6 +45,7 @@ static const char * const flex_stat_names[FLEX_STAT_COUNT] = {
 	[FLEX_STAT_RESET_SCRUBBED] = "monitor_reset_scrubbed",
 	[FLEX_STAT_SMMU_INVALIDATIONS] = "monitor_smmu_invalidations",
 	[FLEX_STAT_MOVED] = "monitor_moved",
+	[FLEX_STAT_DMA_BLOCKED] = "monitor_dma_blocked",
 };
 
 static u64 flex_monitor_stat(u32 index)

@@ -142,6 +142,14 @@ static uint64_t op_ticks(void)
 	return __atomic_add_fetch(&now, 10U, __ATOMIC_RELAXED);
 }
 
+static uint64_t op_dma_blocked(void)
+{
+	uint64_t blocked = fake.dma_blocked;
+
+	fake.dma_blocked = 0U;
+	return blocked;
+}
+
 static int op_protect(bool on)
 {
 	if (!on && (fake.m.stat[FLEX_STAT_SECURE_PAGES] != 0U)) {
@@ -159,7 +167,8 @@ static bool op_protected(void)
 static const struct flex_ops ops = {
 	.unmap = op_unmap, .map = op_map, .unmap_block = op_unmap_block, .map_block = op_map_block,
 	.invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub, .copy = op_copy,
-	.interrupt_pending = op_interrupt_pending, .ticks = op_ticks, .protect = op_protect,
+	.interrupt_pending = op_interrupt_pending, .ticks = op_ticks,
+	.dma_blocked = op_dma_blocked, .protect = op_protect,
 	.protected = op_protected,
 };
 

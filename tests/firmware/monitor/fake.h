@@ -37,6 +37,7 @@ struct fake {
 	uint64_t content[PAGES];
 	bool on;
 	bool smmu_silent;
+	unsigned int dma_blocked; /* since the monitor last asked */
 	int polls_until_interrupt; /* < 0: none comes */
 	unsigned int invalidations, scrubs, publishes, polls;
 	void (*on_unmap)(uint64_t page);

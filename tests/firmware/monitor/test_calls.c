@@ -106,6 +106,10 @@ static void statistics(void)
 	EXPECT_EQ(nw(FLEX_MON_RECALL, 0U, 0U, 5U).x2, 5);
 	EXPECT_EQ(nw(FLEX_MON_STAT, FLEX_STAT_RECALLED, 0U, 0U).x1, 5);
 	EXPECT_EQ(nw(FLEX_MON_STAT, FLEX_STAT_SECURE_PAGES, 0U, 0U).x1, 15);
+	fake.dma_blocked = 3U;
+	EXPECT_EQ(nw(FLEX_MON_STAT, FLEX_STAT_DMA_BLOCKED, 0U, 0U).x1, 3);
+	fake.dma_blocked = 2U;
+	EXPECT_EQ(nw(FLEX_MON_STAT, FLEX_STAT_DMA_BLOCKED, 0U, 0U).x1, 5);
 	fake.m.longest = 0U;
 	(void)nw(FLEX_MON_VERSION, 0U, 0U, 0U);
 	EXPECT_EQ(nw(FLEX_MON_STAT, FLEX_STAT_EL3_MAX_TICKS, 0U, 0U).x1, 10); /* the fake clock's step */

@@ -31,6 +31,7 @@ DRIVER_COUNTERS = (
 MONITOR_COUNTERS = (
     "donated", "recalled", "secure_pages", "tlbi", "el3_max_ticks", "el3_max_call", "faults", "switches", "panics",
     "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations", "moved",
+    "dma_blocked",
 )  # fmt: skip
 MONITOR_SLOTS = 16
 INFO = ("slots", "quota_pages", "secure_now", "recallable_now", "protection")

@@ -41,6 +41,8 @@ int flex_measure_worker(const struct flex_message *message, int pipe)
 	flex_build_number(&builder, FLEX_TAG_SPENT, ask.secure);
 	flex_build_number(&builder, FLEX_TAG_SPENT, ask.recall);
 	flex_build_number(&builder, FLEX_TAG_SPENT, ask.free);
+	flex_build_number(&builder, FLEX_TAG_SPENT, ask.smmu);
+	flex_build_number(&builder, FLEX_TAG_SPENT, ask.scrub);
 	flex_answer_send(&builder, pipe);
 	return 0;
 }

@@ -39,7 +39,8 @@
  *   FRAGMENT   LEAVE (bytes)                                    HELD: SIZE             as HOLD; every second page of
  *                                                                                      what it took is free again
  *   MEASURE    KIND (FLEX_MEASURE_* of uapi.h), PAGES, BATCH    -                      SPENT* (ticks: whole, allocate,
- *                                                                                      secure, recall, free)
+ *                                                                                      secure, recall, free, smmu,
+ *                                                                                      scrub)
  */
 #ifndef FLEXAGENT_PROTOCOL_H
 #define FLEXAGENT_PROTOCOL_H

@@ -32,7 +32,6 @@ PLAT_INCLUDES		+=	-I$(FLEXKIT_DIR)/abi			\
 
 BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
 				$(FLEX_MONITOR_DIR)/core/core.c		\
-				$(FLEX_MONITOR_DIR)/core/page.c		\
 				$(FLEX_MONITOR_DIR)/core/batch.c	\
 				$(FLEX_MONITOR_DIR)/core/move.c		\
 				$(FLEX_MONITOR_DIR)/core/region.c	\

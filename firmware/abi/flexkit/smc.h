@@ -6,8 +6,8 @@
  * Every monitor call returns x0 = FLEX_OK or a negative FLEX_E_*. A batched call also returns x1 = the index of the
  * next entry: entries before it are done, entries from it on are untouched. FLEX_E_INTERRUPTED means "call again with
  * first = x1": an interrupt was pending, or the call had done enough. A call that returns FLEX_E_INVAL has changed
- * nothing at all: arguments (alignment, range, overflow, count) of the whole batch are checked before the first entry
- * is committed.
+ * nothing at all: arguments (alignment, range, overflow, count) are checked for all entries that this call is to treat
+ * before the first is committed.
  */
 #ifndef FLEXKIT_SMC_H
 #define FLEXKIT_SMC_H
@@ -48,7 +48,8 @@
  *                                              page is not NORMAL, or hidden, or in a region, or protection is off.
  *                                              FLEX_E_TIMEOUT: the SMMU is silent, nothing of this part changed.
  * FLEX_MON_RECALL(mailbox, first, count)    -> x1, x2 = pages now NORMAL in this call. A page that is pinned, busy or
- *                                              not secure does not end the batch: its result[] says why.
+ *                                              not secure does not end the batch: its result[] says why. A bounded
+ *                                              number of entries a call.
  * FLEX_MON_MOVE(mailbox, first, count)      -> x1, x2 = pages moved in this call. Pair i: page[i] is the old page,
  *                                              page[FLEX_MOVE_ENTRIES + i] the new one, result[i] what came of it. A
  *                                              pair does not end the batch: FLEX_E_PINNED, _STATE (old not CLAIMED, new
@@ -121,7 +122,9 @@
 #define FLEX_STAT_SMMU_INVALIDATIONS 12
 #define FLEX_STAT_MOVED 13          /* pages moved */
 #define FLEX_STAT_DMA_BLOCKED 14    /* transfers that the SMMU refused and told of; what its queue loses is not counted */
-#define FLEX_STAT_COUNT 15
+#define FLEX_STAT_SCRUB_TICKS 15     /* in scrubbing pages and cleaning them to the point of coherency */
+#define FLEX_STAT_SMMU_TICKS 16      /* in waiting for the SMMU to forget */
+#define FLEX_STAT_COUNT 17
 
 /*
  * Payload calls, yielding, from the NW.

@@ -99,7 +99,7 @@ struct flex_ioc_recall {
 };
 
 struct flex_ioc_stats {
-	__u64 monitor[16];        /* FLEX_STAT_* */
+	__u64 monitor[32];        /* FLEX_STAT_* */
 	__u64 donated, recalled, recall_pinned, shrinker_calls, shrinker_pages, preemptions, migrations, reloads;
 };
 
@@ -123,6 +123,8 @@ struct flex_ioc_measure {
 	__u64 secure;             /* out: in donations, or in securing the region */
 	__u64 recall;             /* out: in recalls, or in releasing the region and freeing it */
 	__u64 free;               /* out: in freeing pages */
+	__u64 smmu;               /* out: of all that, in the monitor's waiting for the SMMU */
+	__u64 scrub;              /* out: and in its scrubbing and cleaning */
 };
 
 #define FLEX_IOC_INFO _IOR('F', 1, struct flex_ioc_info)

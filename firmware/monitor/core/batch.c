@@ -2,80 +2,61 @@
  * SPDX-License-Identifier: BSD-3-Clause
  */
 /*
- * Batches: donate and recall for the NW, claim and drop for the payload. Every batch checks the arguments of all its
- * entries before it changes the first. A list of the NW's is then copied, one sub-batch after the other, each entry
- * once, and checked again: an entry that changed in between ends the batch (or fails alone, in a recall) and no more.
+ * Batches: donate and recall for the NW, claim and drop for the payload. A call copies the entries that it is to treat,
+ * each once, and checks them all before it changes the first.
  */
 
-#include "flex_core.h"
+#include "flex_words.h"
 
-struct batch {
-	uint64_t *page;		/* this core's list */
-	struct flex_mailbox *box;
-	uint32_t first, next, count;
-};
-
-/* The NW may write the mailbox at any time: one access, of the whole word. */
-uint64_t flex_entry_once(const struct flex_mailbox *box, uint32_t i)
+/* The NW may write its mailbox at any time: one access, of the whole word. */
+bool flex_list_copy(const struct flex_monitor *m, uint64_t *to, const uint64_t *from, uint64_t count)
 {
-	return __atomic_load_n(&box->page[i], __ATOMIC_RELAXED);
-}
+	uint64_t i;
 
-/* Arguments (mailbox, first, count) and all addresses. Nothing is changed when it refuses. */
-static int batch_begin(struct flex_monitor *m, const struct flex_call *call, struct batch *b)
-{
-	uint32_t i;
-
-	if ((call->arg[0] >= m->layout.mailboxes) || (call->arg[2] > FLEX_MAILBOX_ENTRIES) ||
-	    (call->arg[1] >= call->arg[2])) {
-		return FLEX_E_INVAL;
-	}
-	b->page = m->lists[call->core];
-	b->box = &m->mailboxes[call->arg[0]];
-	b->first = (uint32_t)call->arg[1];
-	b->next = b->first;
-	b->count = (uint32_t)call->arg[2];
-	for (i = b->first; i < b->count; i++) {
-		if (!flex_address_ok(m, flex_entry_once(b->box, i))) {
-			return FLEX_E_INVAL;
+	for (i = 0U; i < count; i++) {
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+		if (!flex_address_ok(m, to[i])) {
+			return false;
 		}
 	}
-	return FLEX_OK;
+	return true;
 }
 
-/* Copies the next sub-batch into this core's list; returns its end. */
-static uint32_t batch_copy(const struct flex_monitor *m, const struct batch *b)
+int flex_batch_begin(struct flex_monitor *m, const struct flex_call *call, uint32_t entries, uint32_t limit,
+		     struct flex_batch *b)
 {
-	uint32_t end = b->count, i;
+	uint64_t left = call->arg[2] - call->arg[1];
 
-	if ((end - b->next) > m->layout.scrub_chunk) {
-		end = b->next + m->layout.scrub_chunk;
+	if ((call->arg[0] >= m->layout.mailboxes) || (call->arg[2] > entries) || (call->arg[1] >= call->arg[2])) {
+		return FLEX_E_INVAL;
 	}
-	for (i = b->next; i < end; i++) {
-		b->page[i] = flex_entry_once(b->box, i);
-	}
-	return end;
+	b->box = &m->mailboxes[call->arg[0]];
+	b->page = m->lists[call->core];
+	b->first = (uint32_t)call->arg[1];
+	b->count = (left > limit) ? limit : (uint32_t)left;
+	b->more = left > limit;
+	return flex_list_copy(m, b->page, &b->box->page[b->first], b->count) ? FLEX_OK : FLEX_E_INVAL;
 }
 
-/*
- * flex_page_seize() - NORMAL => BUSY, unmapped, for a verb that takes a page from the NW
- *
- * The page is the secure world's once the TLBs and the SMMU have forgotten it.
- */
-int flex_page_seize(struct flex_monitor *m, enum flex_verb verb, uint64_t page)
+void flex_batch_result(const struct flex_batch *b, uint32_t i, int result)
 {
-	uint32_t index;
-	int rc;
+	__atomic_store_n(&b->box->result[b->first + i], result, __ATOMIC_RELAXED);
+}
 
-	if (!flex_address_ok(m, page)) {
-		return FLEX_E_STATE;
-	}
-	index = flex_page_index(m, page);
-	rc = flex_block_enter(m, index);
+bool flex_interrupted(const struct flex_monitor *m, uint64_t done)
+{
+	return (done != 0U) && ((done % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending();
+}
+
+int flex_page_seize(struct flex_monitor *m, uint64_t page)
+{
+	uint32_t index = flex_page_index(m, page);
+	int rc = flex_block_enter(m, index);
+
 	if (rc != FLEX_OK) {
 		return rc;
 	}
-	rc = flex_page_take(m, verb, index, FLEX_SLOT_NONE);
+	rc = flex_page_take(m, FLEX_VERB_DONATE, index, FLEX_SLOT_NONE);
 	if (rc != FLEX_OK) {
 		flex_block_leave(m, index);
 		return rc;
@@ -84,56 +65,50 @@ int flex_page_seize(struct flex_monitor *m, enum flex_verb verb, uint64_t page)
 	return FLEX_OK;
 }
 
-/* The NW has a seized page again as it was: nothing secure has been in it. publish() is the caller's. */
-void flex_page_unseize(struct flex_monitor *m, enum flex_verb verb, uint64_t page)
+void flex_page_open(struct flex_monitor *m, uint64_t page)
 {
 	uint32_t index = flex_page_index(m, page);
 
 	m->ops->map(page);
-	flex_page_return(m, verb, index, FLEX_SLOT_NONE);
+	flex_page_give(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
 	flex_block_leave(m, index);
 }
 
-/* The SMMU did not answer: the NW has the pages of this part again, as they were. */
-static void donate_undo(struct flex_monitor *m, const struct batch *b)
+void flex_scrub(struct flex_monitor *m, uint64_t page)
 {
-	uint32_t i;
+	uint64_t begin = m->ops->ticks();
 
-	for (i = b->first; i < b->next; i++) {
-		flex_page_unseize(m, FLEX_VERB_DONATE, b->page[i]);
-	}
-	m->ops->publish();
+	m->ops->scrub(page);
+	flex_count(m, FLEX_STAT_SCRUB_TICKS, m->ops->ticks() - begin);
 }
 
-static int donate_commit(struct flex_monitor *m, struct batch *b)
+/* The first `count` pages of the batch are the secure world's, or, when the SMMU is silent, the NW's again. */
+static int donate_commit(struct flex_monitor *m, const struct flex_batch *b, uint32_t count)
 {
+	int rc = (count != 0U) ? m->ops->invalidate() : FLEX_OK;
 	uint32_t i;
-	int rc;
 
-	if (b->next == b->first) {
-		return FLEX_OK;
-	}
-	rc = m->ops->invalidate();
 	if (rc != FLEX_OK) {
-		donate_undo(m, b);
-		b->next = b->first;
+		for (i = 0U; i < count; i++) {
+			flex_page_open(m, b->page[i]);
+		}
+		m->ops->publish();
 		return rc;
 	}
-	for (i = b->first; i < b->next; i++) {
+	for (i = 0U; i < count; i++) {
 		flex_page_give(m, FLEX_VERB_DONATE, flex_page_index(m, b->page[i]), FLEX_SLOT_NONE);
 	}
-	flex_count(m, FLEX_STAT_DONATED, b->next - b->first);
-	flex_count(m, FLEX_STAT_SECURE_PAGES, b->next - b->first);
+	flex_count(m, FLEX_STAT_DONATED, count);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, count);
 	return FLEX_OK;
 }
 
 int flex_donate(struct flex_monitor *m, struct flex_call *call)
 {
-	struct batch b;
-	uint32_t end;
-	int rc, committed;
+	struct flex_batch b;
+	int rc = flex_batch_begin(m, call, FLEX_MAILBOX_ENTRIES, FLEX_MAILBOX_ENTRIES, &b), committed;
+	uint32_t done = 0U;
 
-	rc = batch_begin(m, call, &b);
 	if (rc != FLEX_OK) {
 		return rc;
 	}
@@ -141,35 +116,22 @@ int flex_donate(struct flex_monitor *m, struct flex_call *call)
 	if (!m->ops->protected()) {
 		return FLEX_E_STATE;
 	}
-	while ((rc == FLEX_OK) && (b.next < b.count)) {
-		end = batch_copy(m, &b);
-		while ((rc == FLEX_OK) && (b.next < end)) {
-			rc = flex_page_seize(m, FLEX_VERB_DONATE, b.page[b.next]);
-			b.next += (rc == FLEX_OK) ? 1U : 0U;
-		}
-		if ((rc == FLEX_OK) && (b.next < b.count) && m->ops->interrupt_pending()) {
-			rc = FLEX_E_INTERRUPTED;
-		}
+	while ((rc == FLEX_OK) && (done < b.count)) {
+		rc = flex_interrupted(m, done) ? FLEX_E_INTERRUPTED : flex_page_seize(m, b.page[done]);
+		done += (rc == FLEX_OK) ? 1U : 0U;
 	}
-	committed = donate_commit(m, &b);
-	call->ret[1] = b.next;
+	committed = donate_commit(m, &b, done);
 	if (committed != FLEX_OK) {
 		return committed;
 	}
+	call->ret[1] = b.first + done;
 	/* A page named twice was BUSY by this very batch; now it is secure, which is what the caller has to know. */
-	if ((rc == FLEX_E_BUSY) &&
-	    (flex_page_state(m, flex_page_index(m, b.page[b.next])) != FLEX_PAGE_BUSY)) {
+	if ((rc == FLEX_E_BUSY) && (flex_page_state(m, flex_page_index(m, b.page[done])) != FLEX_PAGE_BUSY)) {
 		rc = FLEX_E_STATE;
 	}
 	return rc;
 }
 
-/*
- * flex_claimed_take() - a CLAIMED page and its slot BUSY, so that no pin holds them and none can
- * @named: false when the slot does not name the page any more (the payload has spoilt it), and is not BUSY
- *
- * FLEX_E_STATE: the page is not CLAIMED. FLEX_E_BUSY, FLEX_E_PINNED: nothing has changed.
- */
 int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named)
 {
 	uint32_t entry = __atomic_load_n(&m->pages[index], __ATOMIC_SEQ_CST), state = entry >> FLEX_PAGE_STATE_SHIFT;
@@ -192,47 +154,23 @@ int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bo
 	return FLEX_OK;
 }
 
-/* recall, first half: page and slot BUSY. */
-static int recall_take(struct flex_monitor *m, uint32_t index, uint32_t *slot)
-{
-	bool named = false;
-	int rc = flex_claimed_take(m, index, slot, &named);
-
-	if (!named) {
-		*slot = FLEX_SLOT_NONE;
-	}
-	if (rc == FLEX_E_STATE) {
-		rc = flex_page_take(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
-	}
-	return rc;
-}
-
-/* A scrubbed page that the caller owns goes to the NW; publish() is the caller's. */
-void flex_page_open(struct flex_monitor *m, uint64_t page)
-{
-	uint32_t index = flex_page_index(m, page);
-
-	m->ops->map(page);
-	flex_page_give(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
-	flex_block_leave(m, index);
-}
-
-/* recall of one page, in page.h's order: BUSY, scrub and clean, slot EMPTY, map, NORMAL. */
+/* recall of one page, in page.h's order: page and slot BUSY, scrub and clean, slot EMPTY, map, NORMAL. */
 static int recall_page(struct flex_monitor *m, uint64_t page)
 {
-	uint32_t index, slot;
+	uint32_t index = flex_page_index(m, page), slot;
+	bool named = false;
 	int rc;
 
-	if (!flex_address_ok(m, page)) {
-		return FLEX_E_INVAL;
+	if (flex_page_state(m, index) == FLEX_PAGE_DONATED) {
+		rc = flex_page_take(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
+	} else {
+		rc = flex_claimed_take(m, index, &slot, &named);
 	}
-	index = flex_page_index(m, page);
-	rc = recall_take(m, index, &slot);
 	if (rc != FLEX_OK) {
 		return rc;
 	}
-	m->ops->scrub(page);
-	if (slot != FLEX_SLOT_NONE) {
+	flex_scrub(m, page);
+	if (named) {
 		flex_slot_empty(m, slot);
 	}
 	flex_page_open(m, page);
@@ -241,32 +179,24 @@ static int recall_page(struct flex_monitor *m, uint64_t page)
 
 int flex_recall(struct flex_monitor *m, struct flex_call *call)
 {
-	struct batch b;
-	uint32_t end, recalled = 0U;
-	int rc, result;
+	struct flex_batch b;
+	int rc = flex_batch_begin(m, call, FLEX_MAILBOX_ENTRIES, FLEX_SCRUB_PAGES, &b), result;
+	uint32_t done, recalled = 0U;
 
-	rc = batch_begin(m, call, &b);
 	if (rc != FLEX_OK) {
 		return rc;
 	}
-	while ((rc == FLEX_OK) && (b.next < b.count)) {
-		end = batch_copy(m, &b);
-		for (; b.next < end; b.next++) {
-			result = recall_page(m, b.page[b.next]);
-			recalled += (result == FLEX_OK) ? 1U : 0U;
-			__atomic_store_n(&b.box->result[b.next], result, __ATOMIC_RELAXED);
-		}
-		if ((b.next < b.count) &&
-		    (((b.next - b.first) >= FLEX_SCRUB_PAGES) || m->ops->interrupt_pending())) {
-			rc = FLEX_E_INTERRUPTED;
-		}
+	for (done = 0U; (done < b.count) && !flex_interrupted(m, done); done++) {
+		result = recall_page(m, b.page[done]);
+		recalled += (result == FLEX_OK) ? 1U : 0U;
+		flex_batch_result(&b, done, result);
 	}
 	m->ops->publish();
 	flex_count(m, FLEX_STAT_RECALLED, recalled);
 	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)recalled);
-	call->ret[1] = b.next;
+	call->ret[1] = b.first + done;
 	call->ret[2] = recalled;
-	return rc;
+	return ((done < b.count) || b.more) ? FLEX_E_INTERRUPTED : FLEX_OK;
 }
 
 /* Where [address, address + size) of the payload's memory is seen from here, or NULL when it is not its memory. */
@@ -306,35 +236,25 @@ static bool slots_ok(const struct flex_monitor *m, uint64_t slot, uint64_t count
 int flex_claim(struct flex_monitor *m, struct flex_call *call)
 {
 	uint64_t *page = m->lists[call->core];
-	uint64_t count = call->arg[1], i;
-	const volatile uint64_t *list;
+	uint64_t count = call->arg[1], now = (count > FLEX_CLAIM_SLOTS) ? FLEX_CLAIM_SLOTS : count, i;
+	const uint64_t *list;
 	int rc = FLEX_OK;
 
 	if ((count > FLEX_MAILBOX_ENTRIES) || !slots_ok(m, call->arg[2], count)) {
 		return FLEX_E_INVAL;
 	}
 	list = flex_payload_memory(m, call->arg[0], count * sizeof(uint64_t));
-	if (list == NULL) {
+	if ((list == NULL) || !flex_list_copy(m, page, list, now)) {
 		return FLEX_E_INVAL;
 	}
-	for (i = 0U; i < count; i++) {
-		page[i] = list[i];
-		if (!flex_address_ok(m, page[i])) {
-			return FLEX_E_INVAL;
-		}
-	}
-	for (i = 0U; i < count; i++) {
-		if (i == FLEX_CLAIM_SLOTS) {
-			rc = FLEX_E_INTERRUPTED;
-			break;
-		}
+	for (i = 0U; i < now; i++) {
 		rc = claim_page(m, page[i], (uint32_t)(call->arg[2] + i));
 		if (rc != FLEX_OK) {
 			break;
 		}
 	}
 	call->ret[1] = i;
-	return rc;
+	return ((rc == FLEX_OK) && (now < count)) ? FLEX_E_INTERRUPTED : rc;
 }
 
 /* drop of one slot; page before slot, as in a recall, so that of two cores one always gets both. */
@@ -373,8 +293,7 @@ int flex_drop(struct flex_monitor *m, struct flex_call *call)
 		return FLEX_E_INVAL;
 	}
 	for (i = 0U; i < count; i++) {
-		if ((i == FLEX_DROP_SLOTS) ||
-		    ((i != 0U) && ((i % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending())) {
+		if ((i == FLEX_DROP_SLOTS) || flex_interrupted(m, i)) {
 			rc = FLEX_E_INTERRUPTED;
 			break;
 		}

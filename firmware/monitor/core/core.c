@@ -3,7 +3,7 @@
  */
 /* The dispatcher's table, and the calls that only report. */
 
-#include "flex_core.h"
+#include "flex_words.h"
 
 #define NW	FLEX_CALLER_NW
 #define PAYLOAD	FLEX_CALLER_PAYLOAD

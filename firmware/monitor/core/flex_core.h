@@ -127,37 +127,10 @@ struct flex_call {
 	uint64_t ret[4];	/* x0..x3 */
 };
 
-/* The transitions of page.h: the only ways in which a page entry changes. */
-enum flex_verb {
-	FLEX_VERB_DONATE,
-	FLEX_VERB_CLAIM,
-	FLEX_VERB_DROP,
-	FLEX_VERB_RECALL_DONATED,
-	FLEX_VERB_RECALL_CLAIMED,
-	FLEX_VERB_MOVE	/* of the new page; the old one is recalled */
-};
-
 /* core.c */
 void flex_core_init(struct flex_monitor *m);
 int64_t flex_dispatch(struct flex_monitor *m, struct flex_call *call);
 void flex_count(struct flex_monitor *m, unsigned int stat, uint64_t by);
-
-/* page.c */
-uint32_t flex_page_state(const struct flex_monitor *m, uint32_t index);
-bool flex_page_hidden(const struct flex_monitor *m, uint64_t page);
-int flex_page_take(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
-void flex_page_give(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
-void flex_page_return(struct flex_monitor *m, enum flex_verb verb, uint32_t index, uint32_t slot);
-int flex_slot_claim(struct flex_monitor *m, uint32_t slot, uint32_t index);
-int flex_slot_take(struct flex_monitor *m, uint32_t slot, uint32_t index);
-void flex_slot_empty(struct flex_monitor *m, uint32_t slot);
-void flex_slot_move(struct flex_monitor *m, uint32_t slot, uint32_t index);
-void flex_slot_return(struct flex_monitor *m, uint32_t slot);
-uint64_t flex_slot_read(const struct flex_monitor *m, uint32_t slot);
-int flex_block_enter(struct flex_monitor *m, uint32_t index);
-void flex_block_leave(struct flex_monitor *m, uint32_t index);
-int flex_block_secure(struct flex_monitor *m, uint32_t block);
-void flex_block_open(struct flex_monitor *m, uint32_t block);
 
 /* batch.c, move.c, region.c: handlers of the dispatcher's table; the call's arguments and returns as in smc.h */
 int flex_donate(struct flex_monitor *m, struct flex_call *call);
@@ -168,12 +141,52 @@ int flex_drop(struct flex_monitor *m, struct flex_call *call);
 int flex_region_secure(struct flex_monitor *m, struct flex_call *call);
 int flex_region_release(struct flex_monitor *m, struct flex_call *call);
 int flex_region_use(struct flex_monitor *m, struct flex_call *call);
-const void *flex_payload_memory(const struct flex_monitor *m, uint64_t address, uint64_t size);
-uint64_t flex_entry_once(const struct flex_mailbox *box, uint32_t i);
-int flex_page_seize(struct flex_monitor *m, enum flex_verb verb, uint64_t page);
-void flex_page_unseize(struct flex_monitor *m, enum flex_verb verb, uint64_t page);
-int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named);
+
+/*
+ * What the handlers share, all in batch.c.
+ *
+ * flex_batch_begin() takes the arguments (mailbox, first, count) of a call whose mailbox holds `entries` at the most and
+ * that treats `limit` of them; FLEX_E_INVAL when these are malformed. flex_list_copy() copies page addresses into this
+ * core's list, each once; false when one of them is none. flex_batch_result() tells the NW what came of entry `i` of
+ * this call. flex_interrupted(): an interrupt waits; polled between sub-batches, `done` is how much of the call is done.
+ */
+struct flex_batch {
+	struct flex_mailbox *box;
+	uint64_t *page;		/* this core's list */
+	uint32_t first;		/* the mailbox's entry that is page[0] */
+	uint32_t count;		/* of this call */
+	bool more;		/* entries that are left to the next one */
+};
+
+int flex_batch_begin(struct flex_monitor *m, const struct flex_call *call, uint32_t entries, uint32_t limit,
+		     struct flex_batch *b);
+void flex_batch_result(const struct flex_batch *b, uint32_t i, int result);
+bool flex_list_copy(const struct flex_monitor *m, uint64_t *to, const uint64_t *from, uint64_t count);
+bool flex_interrupted(const struct flex_monitor *m, uint64_t done);
+
+/*
+ * flex_page_seize() - NORMAL => BUSY, unmapped: how both verbs that take a page from the NW begin
+ *
+ * The page is the secure world's once the TLBs and the SMMU have forgotten it. FLEX_E_BUSY, FLEX_E_STATE: unchanged.
+ */
+int flex_page_seize(struct flex_monitor *m, uint64_t page);
+
+/* BUSY => NORMAL, mapped: scrubbed, or nothing secure has been in it. The caller owns it, and calls publish(). */
 void flex_page_open(struct flex_monitor *m, uint64_t page);
+
+/*
+ * flex_claimed_take() - a CLAIMED page and its slot BUSY, so that no pin holds them and none can
+ * @named: false when the slot does not name the page any more (the payload has spoilt it), and is not BUSY
+ *
+ * FLEX_E_STATE: the page is not CLAIMED. FLEX_E_BUSY, FLEX_E_PINNED: nothing has changed.
+ */
+int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named);
+
+/* Scrubs a page that the caller owns; the time goes to FLEX_STAT_SCRUB_TICKS. */
+void flex_scrub(struct flex_monitor *m, uint64_t page);
+
+/* Where [address, address + size) of the payload's memory is seen from here, or NULL when it is not its memory. */
+const void *flex_payload_memory(const struct flex_monitor *m, uint64_t address, uint64_t size);
 
 /* Is this the address of a whole page of DRAM? */
 static inline bool flex_address_ok(const struct flex_monitor *m, uint64_t page)
@@ -185,26 +198,6 @@ static inline bool flex_address_ok(const struct flex_monitor *m, uint64_t page)
 static inline uint32_t flex_page_index(const struct flex_monitor *m, uint64_t page)
 {
 	return (uint32_t)((page - m->layout.dram_base) >> FLEX_PAGE_SHIFT);
-}
-
-static inline uint32_t flex_slot_page(uint64_t word)
-{
-	return (uint32_t)(word & FLEX_SLOT_PAGE_MASK);
-}
-
-static inline uint32_t flex_slot_pins(uint64_t word)
-{
-	return (uint32_t)(word >> FLEX_SLOT_PINS_SHIFT) & FLEX_SLOT_PINS_MAX;
-}
-
-static inline uint32_t flex_slot_generation(uint64_t word)
-{
-	return (uint32_t)(word >> FLEX_SLOT_GENERATION_SHIFT) & FLEX_SLOT_GENERATION_MASK;
-}
-
-static inline uint32_t flex_slot_state(uint64_t word)
-{
-	return (uint32_t)(word >> FLEX_SLOT_STATE_SHIFT);
 }
 
 #endif /* FLEX_CORE_H */

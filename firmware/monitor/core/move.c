@@ -3,80 +3,27 @@
  */
 /*
  * Secure move: what a slot holds goes to another page without the NW ever seeing it, so that Linux can compact memory
- * around the secure world. A part of a batch takes its new pages away from the NW with one invalidation; only then is
- * each old page taken from its slot, so that a slot is BUSY for one copy and no longer.
+ * around the secure world. A call takes its new pages away from the NW with one invalidation; only then is each old
+ * page taken from its slot, so that a slot is BUSY for one copy and no longer.
  */
 
-#include "flex_core.h"
+#include "flex_words.h"
 
-/* The lists of this core: old pages, and from FLEX_MOVE_PAGES on the new ones. */
-struct move {
-	uint64_t *old, *new;
-	struct flex_mailbox *box;
-	uint32_t next, end, count;
-};
+#define NO_PAGE	UINT64_C(0)	/* in the list of new pages: could not be had, and its pair has its result */
 
-#define NO_PAGE	UINT64_C(0)	/* in `new`: could not be had, and its pair has its result */
-
-static int move_begin(struct flex_monitor *m, const struct flex_call *call, struct move *mv)
+/* Seizes the new pages; those that cannot be had are left out. */
+static void move_seize(struct flex_monitor *m, const struct flex_batch *b, uint64_t *new)
 {
 	uint32_t i;
-
-	if ((call->arg[0] >= m->layout.mailboxes) || (call->arg[2] > FLEX_MOVE_ENTRIES) ||
-	    (call->arg[1] >= call->arg[2])) {
-		return FLEX_E_INVAL;
-	}
-	mv->old = m->lists[call->core];
-	mv->new = mv->old + FLEX_MOVE_PAGES;
-	mv->box = &m->mailboxes[call->arg[0]];
-	mv->next = (uint32_t)call->arg[1];
-	mv->count = (uint32_t)call->arg[2];
-	mv->end = mv->next + FLEX_MOVE_PAGES;
-	if (mv->end > mv->count) {
-		mv->end = mv->count;
-	}
-	for (i = mv->next; i < mv->count; i++) {
-		if (!flex_address_ok(m, flex_entry_once(mv->box, i)) ||
-		    !flex_address_ok(m, flex_entry_once(mv->box, FLEX_MOVE_ENTRIES + i))) {
-			return FLEX_E_INVAL;
-		}
-	}
-	return m->ops->protected() ? FLEX_OK : FLEX_E_STATE;
-}
-
-static void move_result(const struct move *mv, uint32_t i, int result)
-{
-	__atomic_store_n(&mv->box->result[i], result, __ATOMIC_RELAXED);
-}
-
-/* Copies the part's entries, each once, and seizes its new pages; those that cannot be had are left out. */
-static void move_seize(struct flex_monitor *m, struct move *mv)
-{
-	uint32_t i, n;
 	int rc;
 
-	for (i = mv->next; i < mv->end; i++) {
-		n = i - mv->next;
-		mv->old[n] = flex_entry_once(mv->box, i);
-		mv->new[n] = flex_entry_once(mv->box, FLEX_MOVE_ENTRIES + i);
-		rc = flex_address_ok(m, mv->old[n]) ? flex_page_seize(m, FLEX_VERB_MOVE, mv->new[n]) : FLEX_E_STATE;
+	for (i = 0U; i < b->count; i++) {
+		rc = flex_page_seize(m, new[i]);
 		if (rc != FLEX_OK) {
-			mv->new[n] = NO_PAGE;
-			move_result(mv, i, rc);
+			new[i] = NO_PAGE;
+			flex_batch_result(b, i, rc);
 		}
 	}
-}
-
-static void move_undo(struct flex_monitor *m, const struct move *mv)
-{
-	uint32_t n;
-
-	for (n = 0U; n < (mv->end - mv->next); n++) {
-		if (mv->new[n] != NO_PAGE) {
-			flex_page_unseize(m, FLEX_VERB_MOVE, mv->new[n]);
-		}
-	}
-	m->ops->publish();
 }
 
 /* The old page and its slot BUSY; what cannot be moved is as it was. */
@@ -105,55 +52,58 @@ static int move_pair(struct flex_monitor *m, uint64_t old, uint64_t new)
 	int rc = move_take(m, flex_page_index(m, old), &slot);
 
 	if (rc != FLEX_OK) {
-		flex_page_unseize(m, FLEX_VERB_MOVE, new);
+		flex_page_open(m, new);
 		return rc;
 	}
 	m->ops->copy(new, old);
 	flex_slot_move(m, slot, to);
 	flex_page_give(m, FLEX_VERB_MOVE, to, slot);
-	m->ops->scrub(old);
+	flex_scrub(m, old);
 	flex_page_open(m, old);
 	return FLEX_OK;
 }
 
-static uint32_t move_part(struct flex_monitor *m, struct move *mv)
+/* All pairs whose new pages are seized, or, when the SMMU is silent, none: the NW has its pages again. */
+static uint64_t move_pairs(struct flex_monitor *m, const struct flex_batch *b, const uint64_t *new, bool silent)
 {
-	uint32_t i, n, moved = 0U;
+	uint64_t moved = 0U;
+	uint32_t i;
 	int rc;
 
-	for (i = mv->next; i < mv->end; i++) {
-		n = i - mv->next;
-		if (mv->new[n] != NO_PAGE) {
-			rc = move_pair(m, mv->old[n], mv->new[n]);
+	for (i = 0U; i < b->count; i++) {
+		if ((new[i] != NO_PAGE) && silent) {
+			flex_page_open(m, new[i]);
+		} else if (new[i] != NO_PAGE) {
+			rc = move_pair(m, b->page[i], new[i]);
 			moved += (rc == FLEX_OK) ? 1U : 0U;
-			move_result(mv, i, rc);
+			flex_batch_result(b, i, rc);
 		}
 	}
 	m->ops->publish();
 	return moved;
 }
 
-/* One part a call: FLEX_E_INTERRUPTED when there is more, interrupts or not. */
+/* FLEX_MOVE_PAGES a call: FLEX_E_INTERRUPTED when there is more, interrupts or not. */
 int flex_move(struct flex_monitor *m, struct flex_call *call)
 {
-	struct move mv;
-	int rc = move_begin(m, call, &mv);
+	struct flex_batch b;
+	int rc = flex_batch_begin(m, call, FLEX_MOVE_ENTRIES, FLEX_MOVE_PAGES, &b);
+	uint64_t *new = m->lists[call->core] + FLEX_MOVE_PAGES;
 
-	if (rc == FLEX_E_INVAL) {
-		return rc;
+	if ((rc != FLEX_OK) || !flex_list_copy(m, new, &b.box->page[FLEX_MOVE_ENTRIES + b.first], b.count)) {
+		return FLEX_E_INVAL;
 	}
-	call->ret[1] = mv.next;
-	if (rc != FLEX_OK) {
-		return rc;
+	call->ret[1] = b.first;
+	if (!m->ops->protected()) {
+		return FLEX_E_STATE;
 	}
-	move_seize(m, &mv);
+	move_seize(m, &b, new);
 	rc = m->ops->invalidate();
+	call->ret[2] = move_pairs(m, &b, new, rc != FLEX_OK);
 	if (rc != FLEX_OK) {
-		move_undo(m, &mv);
 		return rc;
 	}
-	call->ret[1] = mv.end;
-	call->ret[2] = move_part(m, &mv);
+	call->ret[1] = b.first + b.count;
 	flex_count(m, FLEX_STAT_MOVED, call->ret[2]);
-	return (mv.end < mv.count) ? FLEX_E_INTERRUPTED : FLEX_OK;
+	return b.more ? FLEX_E_INTERRUPTED : FLEX_OK;
 }

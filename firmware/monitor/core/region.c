@@ -6,11 +6,11 @@
  * block entry each, one TLB invalidation, and nothing of Flex-Mem's per-page bookkeeping.
  */
 
-#include "flex_core.h"
+#include "flex_words.h"
 
 static bool region_swap(struct flex_region *r, uint32_t from, uint32_t to)
 {
-	return __atomic_compare_exchange_n(&r->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return flex_swap32(&r->state, &from, to);
 }
 
 static void region_set(struct flex_region *r, uint32_t state)
@@ -150,11 +150,10 @@ static bool region_scrub(struct flex_monitor *m, struct flex_region *r)
 	uint32_t n;
 
 	for (n = 0U; r->done < r->size; n++) {
-		if ((n == FLEX_SCRUB_PAGES) ||
-		    ((n != 0U) && ((n % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending())) {
+		if ((n == FLEX_SCRUB_PAGES) || flex_interrupted(m, n)) {
 			return false;
 		}
-		m->ops->scrub(r->base + r->done);
+		flex_scrub(m, r->base + r->done);
 		r->done += FLEX_PAGE_SIZE;
 	}
 	return true;

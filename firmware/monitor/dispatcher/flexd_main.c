@@ -23,18 +23,11 @@
 #include <lib/utils.h>
 #include <plat/common/platform.h>
 
-#include <flexkit/smc.h>
-
 #include "flexd_private.h"
+#include "flexkit_monitor.h"
 
 struct flex_vectors flexd_vectors;
 static struct flexd_core flexd_cores[PLATFORM_CORE_COUNT];
-
-/* The monitor has these (flexkit_monitor.h); a build without it links too. */
-void flex_monitor_entered_payload(void);
-void flex_monitor_payload_identity(uint64_t high, uint64_t low, bool debug);
-#pragma weak flex_monitor_entered_payload
-#pragma weak flex_monitor_payload_identity
 
 struct flexd_core *flexd_this_core(void)
 {
@@ -110,10 +103,8 @@ static bool flexd_take_vectors(uintptr_t address, void *handle)
 		return false;
 	}
 	flexd_vectors = *given;
-	if (&flex_monitor_payload_identity != NULL) {
-		flex_monitor_payload_identity(SMC_GET_GP(handle, CTX_GPREG_X2), SMC_GET_GP(handle, CTX_GPREG_X3),
-					      SMC_GET_GP(handle, CTX_GPREG_X4) != 0U);
-	}
+	flex_monitor_payload_identity(SMC_GET_GP(handle, CTX_GPREG_X2), SMC_GET_GP(handle, CTX_GPREG_X3),
+				      SMC_GET_GP(handle, CTX_GPREG_X4) != 0U);
 	return true;
 }
 
@@ -154,9 +145,7 @@ static uintptr_t flexd_call_payload(struct flexd_core *core, uint32_t fid, void 
 	for (i = 0U; i < 6U; i++) {
 		arg[i] = SMC_GET_GP(handle, CTX_GPREG_X1 + i * 8U);
 	}
-	if (&flex_monitor_entered_payload != NULL) {
-		flex_monitor_entered_payload();
-	}
+	flex_monitor_entered_payload();
 	cm_el1_sysregs_context_save(NON_SECURE);
 	flexd_simd_save(&core->simd);
 	cm_set_elr_spsr_el3(SECURE, flexd_vectors.yielding,
@@ -233,20 +222,5 @@ static uintptr_t flexd_smc_handler(uint32_t smc_fid, u_register_t x1, u_register
 	return flexd_call_payload(core, smc_fid, handle);
 }
 
-DECLARE_RT_SVC(
-	flexd_fast,
-	OEN_TOS_START,
-	OEN_TOS_END,
-	SMC_TYPE_FAST,
-	flexd_setup,
-	flexd_smc_handler
-);
-
-DECLARE_RT_SVC(
-	flexd_std,
-	OEN_TOS_START,
-	OEN_TOS_END,
-	SMC_TYPE_YIELD,
-	NULL,
-	flexd_smc_handler
-);
+DECLARE_RT_SVC(flexd_fast, OEN_TOS_START, OEN_TOS_END, SMC_TYPE_FAST, flexd_setup, flexd_smc_handler);
+DECLARE_RT_SVC(flexd_std, OEN_TOS_START, OEN_TOS_END, SMC_TYPE_YIELD, NULL, flexd_smc_handler);

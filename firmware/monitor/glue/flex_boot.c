@@ -11,6 +11,8 @@
 #include "flex_machine.h"
 #include "flexkit_monitor.h"
 
+DEFINE_SYSREG_READ_FUNC(dczid_el0)
+
 /*
  * What the CPU must have, and what it must not, since nobody has tried the monitor with it: vector state that the
  * dispatcher does not save, allocation tags that a scrub does not clear.
@@ -33,6 +35,9 @@ static const struct {
 	{ "atomics", read_id_aa64isar0_el1, 20U, 2U, 15U },
 	{ "AES and polynomial multiplication", read_id_aa64isar0_el1, 4U, (FLEX_BOARD_HAS_AES != 0) ? 2U : 0U, 15U },
 	{ "dot product", read_id_aa64isar0_el1, 44U, 1U, 15U },
+	{ "cache lines of 64 bytes", read_ctr_el0, 16U, 4U, 4U },
+	{ "DC ZVA", read_dczid_el0, 4U, 0U, 0U },
+	{ "DC ZVA of 64 bytes", read_dczid_el0, 0U, 4U, 4U },
 	{ "int8 matrix product", read_id_aa64isar1_el1, 52U, FLEX_BOARD_HAS_I8MM, 15U },
 };
 

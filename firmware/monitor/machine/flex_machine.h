@@ -23,7 +23,7 @@
 
 #include <flex_board.h>
 
-#include "flex_core.h"
+#include "flex_words.h"
 
 #define HIDDEN_STAGE2		FLEX_BOARD_TABLES_BASE
 #define HIDDEN_VECTORS		(FLEX_BOARD_TABLES_BASE + 0x2000U)
@@ -32,6 +32,9 @@
 #define HIDDEN_SMMU_STREAMS	(FLEX_BOARD_TABLES_BASE + 0x8000U)
 #define HIDDEN_SMMU_EVENTS	(FLEX_BOARD_TABLES_BASE + 0x9000U)
 #define HIDDEN_POOL		(FLEX_BOARD_TABLES_BASE + 0xA000U)
+
+/* Bytes of a cache line and of what DC ZVA zeroes, asserted at boot. */
+#define FLEX_MACHINE_LINE	64U
 
 /* The one monitor of this machine. */
 extern struct flex_monitor flex_monitor;

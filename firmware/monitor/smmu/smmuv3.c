@@ -124,6 +124,7 @@ static void push(uint64_t low, uint64_t high)
  */
 int smmu_invalidate(void)
 {
+	uint64_t begin = read_cntpct_el0();
 	bool done;
 
 	spin_lock(&smmu_lock);
@@ -136,6 +137,7 @@ int smmu_invalidate(void)
 	spin_unlock(&smmu_lock);
 
 	flex_count(&flex_monitor, FLEX_STAT_SMMU_INVALIDATIONS, 1U);
+	flex_count(&flex_monitor, FLEX_STAT_SMMU_TICKS, read_cntpct_el0() - begin);
 	return done ? FLEX_OK : FLEX_E_TIMEOUT;
 }
 

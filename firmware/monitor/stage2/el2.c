@@ -105,7 +105,7 @@ static void inject_abort(cpu_context_t *ctx, uint64_t ec, uint64_t esr)
 /*
  * flex_backend_fault() - FLEX_MON_EL2_FAULT: something was taken to EL2 on this core
  *
- * Accepted from EL2 alone, where only our own vectors can run while protection is on. Returns to EL1's vectors.
+ * Accepted from EL2 alone, where only our own vectors can run, and only while they do. Returns to EL1's vectors.
  */
 uintptr_t flex_backend_fault(void *handle)
 {
@@ -113,7 +113,7 @@ uintptr_t flex_backend_fault(void *handle)
 	el3_state_t *state = get_el3state_ctx(ctx);
 	uint64_t esr = read_esr_el2(), ec = EC_BITS(esr);
 
-	if ((GET_EL(read_ctx_reg(state, CTX_SPSR_EL3)) != MODE_EL2) || !protect_is_on()) {
+	if ((GET_EL(read_ctx_reg(state, CTX_SPSR_EL3)) != MODE_EL2) || ((read_hcr_el2() & HCR_VM) == 0U)) {
 		SMC_RET1(handle, FLEX_E_DENIED);
 	}
 	write_ctx_reg(get_gpregs_ctx(ctx), CTX_GPREG_X0, read_tpidr_el2());

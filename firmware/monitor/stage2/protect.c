@@ -41,7 +41,7 @@ static uint32_t my_bit(void)
 	return UINT32_C(1) << plat_my_core_pos();
 }
 
-bool protect_is_on(void)
+static bool protect_is_on(void)
 {
 	return *(volatile bool *)&meet.on;
 }
@@ -167,7 +167,7 @@ static int meet_and_wait(void)
  * FLEX_E_BUSY: a bus master wrote into the tables; FLEX_E_NOSYS: the GIC is one; FLEX_E_INVAL: other cores are
  * meeting to do the opposite. In all of them nothing has changed.
  */
-int protect_switch(bool on)
+static int protect_switch(bool on)
 {
 	int rc;
 

@@ -34,8 +34,4 @@ void el2_set(bool on);
 bool gicr_quiet(void);
 bool gicr_access(cpu_context_t *ctx, uint64_t esr);
 
-/* protect.c */
-int protect_switch(bool on);
-bool protect_is_on(void);
-
 #endif /* FLEX_STAGE2_H */

@@ -504,6 +504,7 @@ static inline void flex_count(enum flex_count which, u64 by)
 	atomic64_add(by, &flex_counts[which]);
 }
 void flex_stats_init(void);
+u64 flex_monitor_stat(u32 index);
 void flex_stats_fill(struct flex_ioc_stats *out);
 
 #endif /* FLEXSERVE_H */

@@ -27,6 +27,19 @@ static int flex_measure_calls(struct flex_ioc_measure *ask)
 	return 0;
 }
 
+/* The monitor's own account of what it waits for and scrubs; the difference of two looks is what lay between them. */
+static void flex_measure_apart_begin(struct flex_ioc_measure *ask)
+{
+	ask->smmu = flex_monitor_stat(FLEX_STAT_SMMU_TICKS);
+	ask->scrub = flex_monitor_stat(FLEX_STAT_SCRUB_TICKS);
+}
+
+static void flex_measure_apart_end(struct flex_ioc_measure *ask)
+{
+	ask->smmu = flex_monitor_stat(FLEX_STAT_SMMU_TICKS) - ask->smmu;
+	ask->scrub = flex_monitor_stat(FLEX_STAT_SCRUB_TICKS) - ask->scrub;
+}
+
 /* To S-EL1 and back: the payload refuses an operation that there is not. */
 static int flex_measure_switches(struct flex_ioc_measure *ask)
 {
@@ -168,10 +181,12 @@ static int flex_measure_pages(struct flex_ioc_measure *ask)
 	ret = flex_protect_get();
 	if (ret)
 		goto out;
+	flex_measure_apart_begin(ask);
 	begin = flex_ticks();
 	ret = flex_measure_take(ask, page, &taken);
 	ask->whole = flex_ticks() - begin;
 	back = flex_measure_give_back(ask, page, taken);
+	flex_measure_apart_end(ask);
 	ret = ret ?: back;
 	flex_protect_put();
 out:
@@ -192,6 +207,7 @@ static int flex_measure_region(struct flex_ioc_measure *ask)
 	if (ret)
 		return ret;
 	mutex_lock(&flex_region_lock);
+	flex_measure_apart_begin(ask);
 	begin = flex_ticks();
 	region.page = cma_alloc(area, ask->count, FLEX_MEASURE_ORDER, true);
 	ask->allocate = flex_ticks() - begin;
@@ -210,6 +226,7 @@ static int flex_measure_region(struct flex_ioc_measure *ask)
 	ask->recall = flex_ticks() - begin;
 	ask->whole = ask->allocate + ask->secure;
 out:
+	flex_measure_apart_end(ask);
 	if (ret)
 		flex_protect_put();
 	mutex_unlock(&flex_region_lock);
@@ -241,5 +258,7 @@ int flex_measure(struct flex_ioc_measure *ask)
 	ask->secure = 0;
 	ask->recall = 0;
 	ask->free = 0;
+	ask->smmu = 0;
+	ask->scrub = 0;
 	return flex_measures[ask->kind](ask);
 }

@@ -46,9 +46,12 @@ static const char * const flex_stat_names[FLEX_STAT_COUNT] = {
 	[FLEX_STAT_SMMU_INVALIDATIONS] = "monitor_smmu_invalidations",
 	[FLEX_STAT_MOVED] = "monitor_moved",
 	[FLEX_STAT_DMA_BLOCKED] = "monitor_dma_blocked",
+	[FLEX_STAT_SCRUB_TICKS] = "monitor_scrub_ticks",
+	[FLEX_STAT_SMMU_TICKS] = "monitor_smmu_ticks",
 };
 
-static u64 flex_monitor_stat(u32 index)
+/** flex_monitor_stat() - counter @index (FLEX_STAT_*) of the monitor, or 0 when there is none */
+u64 flex_monitor_stat(u32 index)
 {
 	struct arm_smccc_1_2_regs res;
 

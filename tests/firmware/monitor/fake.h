@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "flex_core.h"
+#include "flex_words.h"
 
 #define DRAM_BASE UINT64_C(0x40000000)
 #define DRAM_SIZE (UINT64_C(16) << 20)

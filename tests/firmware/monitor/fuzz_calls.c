@@ -98,7 +98,8 @@ static void fuzz_batch(bool donating)
 	for (i = 0U; i < (bad ? 1U : count); i++) {
 		box->page[i] = some_address();
 	}
-	for (i = first; !bad && (i < count); i++) {
+	/* what one call of a recall does not treat it does not look at */
+	for (i = first; !bad && (i < count) && (donating || ((i - first) < FLEX_SCRUB_PAGES)); i++) {
 		bad = !address_good(box->page[i]);
 	}
 	maybe_interrupt();
@@ -188,7 +189,7 @@ static void fuzz_move(void)
 		box->page[i] = some_address();
 		box->page[FLEX_MOVE_ENTRIES + i] = some_address();
 	}
-	for (i = first; !bad && (i < count); i++) {
+	for (i = first; !bad && (i < count) && ((i - first) < FLEX_MOVE_PAGES); i++) {
 		bad = !address_good(box->page[i]) || !address_good(box->page[FLEX_MOVE_ENTRIES + i]);
 	}
 	o = nw(FLEX_MON_MOVE, which, first, count);
@@ -231,11 +232,8 @@ static void fuzz_claim(void)
 	for (i = 0U; !bad && (i < count); i++) {
 		addresses[i] = some_address();
 	}
-	for (i = 0U; !bad && (i < count); i++) {
+	for (i = 0U; !bad && (i < count) && (i < FLEX_CLAIM_SLOTS); i++) {
 		bad = !address_good(addresses[i]);
-		if (bad) {
-			break;
-		}
 	}
 	o = payload(FLEX_MON_CLAIM, where, count, to);
 	if (bad) {
@@ -245,6 +243,10 @@ static void fuzz_claim(void)
 	while ((done < count) && (expect == FLEX_OK)) {
 		unsigned int p = page_of(addresses[done]), s = (unsigned int)(to + done);
 
+		if (done == FLEX_CLAIM_SLOTS) {
+			expect = FLEX_E_INTERRUPTED;
+			break;
+		}
 		if ((page[p].state != FLEX_PAGE_DONATED) || (slot[s].page >= 0)) {
 			expect = FLEX_E_STATE;
 			break;

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flexkit.link import protocol
-from flexkit.link.client import DRIVER_COUNTERS, MEASURED_PARTS, MONITOR_COUNTERS
+from flexkit.link.client import DRIVER_COUNTERS, MEASURED_PARTS, MONITOR_COUNTERS, MONITOR_SLOTS
 from flexkit.link.protocol import InferFlag, InferMode, MeasureKind, Msg, Part, ProtocolError, Tag, encode, take
 
 TOP = Path(__file__).resolve().parents[3]
@@ -53,7 +53,7 @@ def test_counters_follow_the_abi() -> None:
     uapi = (TOP / "firmware/abi/flexkit/uapi.h").read_text()
     body = re.search(r"struct flex_ioc_stats \{(.*?)\};", uapi, re.DOTALL)
     assert body is not None
-    fields = re.findall(r"\w+(?=[,;])", re.sub(r"/\*.*?\*/|monitor\[16\];", "", body[1]))
+    fields = re.findall(r"\w+(?=[,;])", re.sub(rf"/\*.*?\*/|monitor\[{MONITOR_SLOTS}\];", "", body[1]))
     assert tuple(fields) == DRIVER_COUNTERS
 
 

@@ -24,6 +24,12 @@ def test_a_figure_is_per_step_per_batch_or_of_all() -> None:
     assert (per_step, per_batch, all_of_it) == (2000.0, 1_024_000.0, pytest.approx(2.048))
 
 
+def test_what_others_cost_can_be_set_apart() -> None:
+    spent = Spent(0, recall=2_000, scrub=1_500)
+    figure = Figure("switch.recall.own", "ns", "recall", "step", apart="scrub")
+    assert Probe("pages", 5, ()).value(figure, spent, 1_000_000_000) == 100.0
+
+
 @pytest.mark.parametrize("suite", ["switch", "alloc"])
 def test_a_suite_of_probes_is_measured_and_valid(tmp_path: Path, suite: str) -> None:
     made = bench(tmp_path, suite=suite, rounds=2)

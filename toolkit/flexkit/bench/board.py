@@ -119,6 +119,10 @@ class Spent:
     secure: int = 0
     recall: int = 0
     free: int = 0
+    smmu: int = 0
+    """Of all that, in the monitor's waiting for the SMMU."""
+    scrub: int = 0
+    """And in its scrubbing and cleaning."""
 
 
 @dataclass(frozen=True)

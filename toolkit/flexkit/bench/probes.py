@@ -15,14 +15,16 @@ Per = Literal["step", "batch", "all"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One row's value out of what was timed: ``part`` of struct Spent, for each step, each batch, or all of it."""
+    """One row's value out of what was timed: ``part`` of struct Spent without ``apart``, for each step, each batch, or
+    all of it."""
 
     metric: str
     unit: Literal["ns", "ms"]
-    part: Literal["whole", "allocate", "secure", "recall", "free"]
+    part: Literal["whole", "allocate", "secure", "recall", "free", "smmu", "scrub"]
     per: Per
     subject: str | None = None
     mode: Mode | None = None
+    apart: Literal["smmu", "scrub"] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Probe:
 
     def value(self, figure: Figure, spent: Spent, counter_hz: int) -> float:
         """The figure, in its unit."""
-        ticks: int = getattr(spent, figure.part)
+        ticks: int = getattr(spent, figure.part) - (getattr(spent, figure.apart) if figure.apart else 0)
         steps = {"step": self.count, "batch": -(-self.count // self.batch), "all": 1}[figure.per]
         return ticks * {"ns": 1e9, "ms": 1e3}[figure.unit] / counter_hz / steps
 
@@ -49,7 +51,11 @@ def _pages(batch: int, batches: int) -> Probe:
     figures = (
         Figure("switch.donate", "ns", "secure", "step", mode="flexserve"),
         Figure("switch.donate.batch", "ns", "secure", "batch", mode="flexserve"),
+        Figure("switch.donate.smmu", "ns", "smmu", "step", mode="flexserve"),
+        Figure("switch.donate.own", "ns", "secure", "step", mode="flexserve", apart="smmu"),
         Figure("switch.recall", "ns", "recall", "step", mode="flexserve"),
+        Figure("switch.recall.scrub", "ns", "scrub", "step", mode="flexserve"),
+        Figure("switch.recall.own", "ns", "recall", "step", mode="flexserve", apart="scrub"),
         Figure("switch.recall.batch", "ns", "recall", "batch", mode="flexserve"),
     )
     return Probe("pages", batch * batches, figures, batch, batch * PAGE)
@@ -59,6 +65,7 @@ def _region(size: int) -> Probe:
     figures = (
         Figure("switch.secure", "ns", "secure", "all", mode="strawman"),
         Figure("switch.release", "ns", "recall", "step", mode="strawman"),
+        Figure("switch.release.scrub", "ns", "scrub", "step", mode="strawman"),
     )
     return Probe("region", size // PAGE, figures, size_bytes=size)
 

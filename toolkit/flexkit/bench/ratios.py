@@ -71,6 +71,7 @@ _STEPS = (
     ("switch.donate", "switch.clear"),
     ("switch.recall", "switch.smc"),
     ("switch.recall", "switch.clear"),
+    ("switch.recall.scrub", "switch.clear"),
 )
 """A step over a null call, and over a cleared page: what they mean where time itself means little."""
 

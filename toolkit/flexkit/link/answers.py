@@ -31,9 +31,9 @@ DRIVER_COUNTERS = (
 MONITOR_COUNTERS = (
     "donated", "recalled", "secure_pages", "tlbi", "el3_max_ticks", "el3_max_call", "faults", "switches", "panics",
     "protect_on_ticks", "protect_off_ticks", "reset_scrubbed", "smmu_invalidations", "moved",
-    "dma_blocked",
+    "dma_blocked", "scrub_ticks", "smmu_ticks",
 )  # fmt: skip
-MONITOR_SLOTS = 16
+MONITOR_SLOTS = 32
 INFO = ("slots", "quota_pages", "secure_now", "recallable_now", "protection")
 
 
@@ -148,7 +148,7 @@ class Stats:
     info: Mapping[str, int] = field(default_factory=dict)
 
 
-MEASURED_PARTS = ("whole", "allocate", "secure", "recall", "free")
+MEASURED_PARTS = ("whole", "allocate", "secure", "recall", "free", "smmu", "scrub")
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,8 @@ class Measured:
     secure: int
     recall: int
     free: int
+    smmu: int
+    scrub: int
 
 
 def raise_error(message: Message, what: str) -> None:

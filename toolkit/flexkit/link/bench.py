@@ -6,7 +6,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -303,7 +303,7 @@ def run_on(client: Client, request: RunRequest, deadline: Deadline) -> RunResult
 def measure_on(client: Client, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
     """Steps that the driver makes and times, as the agent of this client has it."""
     found = client.measure(MeasureKind[kind.upper()], count, batch, deadline)
-    return Spent(found.whole, found.allocate, found.secure, found.recall, found.free)
+    return Spent(**asdict(found))
 
 
 def _emulator_version(deadline: Deadline) -> str:

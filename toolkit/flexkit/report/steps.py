@@ -15,7 +15,9 @@ _CALLS = {
 }
 _PAGES = {
     "switch.donate": "Donate a page",
+    "switch.donate.own": "… the SMMU apart",
     "switch.recall": "Recall a page, scrubbed",
+    "switch.recall.own": "… the scrub apart",
     "switch.release": "Release a page of a strawman's region",
 }
 _LATENESS = {"interrupt.p50": "Half", "interrupt.p999": "99.9 %", "interrupt.max": "The latest"}

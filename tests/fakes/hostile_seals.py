@@ -27,15 +27,16 @@ class Seals:
 
 
 def make_seals(folder: Path) -> Seals:
-    """The demo model, version 3, sealed in these ways; ``folder`` is scratch."""
+    """The demo model, version 3, sealed in these ways; ``folder`` is scratch. Not under its own name: a board that has
+    seen these would refuse it, which is of version 1, as rolled back."""
 
     def sealed_bytes(name: str, key: BoardKey) -> bytes:
         order = seal.Order(catalogue.demo_model(), name, 3, key)
         seal.seal(order, folder / "sealed", Deadline(60, "sealing"))
         return (folder / "sealed").read_bytes()
 
-    foreign = sealed_bytes("demo", OTHER_BOARD)
-    again, other, good = (sealed_bytes(name, sealed.test_key()) for name in ("demo", "another", "demo"))
+    foreign = sealed_bytes("touched", OTHER_BOARD)
+    again, other, good = (sealed_bytes(name, sealed.test_key()) for name in ("touched", "another", "touched"))
     return Seals(good, seal.read_facts(folder / "sealed"), again, other, foreign)
 
 

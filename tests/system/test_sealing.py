@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hostile_seals
 import pytest
+from attacker import Attacker
 from hostile_seals import Hostile, Seals
 
 from flexkit import engine
@@ -14,9 +15,11 @@ from flexkit.deadline import Deadline
 from flexkit.drivers import Session
 from flexkit.errors import FlexError
 from flexkit.link.client import InferRequest, InferResult
-from flexkit.models import sealed
+from flexkit.models import seal, sealed
 
 Infer = Callable[..., InferResult]
+EFAULT = -14
+SECURE_MODES = ("flexserve", "strawman", "strawman-opt")
 CASES = [next(case for case in hostile_seals.HOSTILE if case.why == why) for why in sealed.Why if why != sealed.Why.OLD]
 
 
@@ -25,7 +28,7 @@ def seals(tmp_path_factory: pytest.TempPathFactory) -> Seals:
     return hostile_seals.make_seals(tmp_path_factory.mktemp("seals"))
 
 
-@pytest.mark.parametrize("mode", ["flexserve", "strawman", "strawman-opt"])
+@pytest.mark.parametrize("mode", SECURE_MODES)
 def test_decryption_is_a_part_of_a_cold_start(board: Session, infer: Infer, demo: Path, mode: str) -> None:
     limit = Deadline(60, "forget")
     board.client.forget(board.put_model(demo, limit), limit)
@@ -35,7 +38,7 @@ def test_decryption_is_a_part_of_a_cold_start(board: Session, infer: Infer, demo
         assert infer(4).busy["decrypt"] == 0  # warm: nothing was read
 
 
-@pytest.mark.parametrize("mode", ["flexserve", "strawman", "strawman-opt"])
+@pytest.mark.parametrize("mode", SECURE_MODES)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.why.name)
 def test_a_file_that_was_touched_is_refused(
     board: Session, seals: Seals, story: str, case: Hostile, mode: str, tmp_path: Path
@@ -85,3 +88,70 @@ def test_a_cached_model_that_is_refused_is_loaded_anew(
     assert tuple(token.id for token in board.client.infer(request, limit).tokens) == expected.tokens
     board.client.forget("/data/cached.sealed", limit)
     board.client.check("rm /data/cached.sealed /data/cached.good", limit)
+
+
+# --- rollback: the board keeps the least version that it takes of each model ---------------------------------------
+
+
+def test_the_kernel_cannot_reach_where_versions_are_kept(board: Session, attacker: Attacker) -> None:
+    """Neither its contents nor its commands. The control: a device that Linux has is read in the same way."""
+    flash = board.board.secure_flash
+    assert flash is not None
+    board.client.protect(True, Deadline(30, "protect"))
+    rtc = next(device for device in board.board.memory.devices if device.name == "rtc")
+    assert attacker.run(f"access r4 {rtc.base:#x} 0")["ret"] == 0
+    for address in (flash.base, flash.base + flash.block, flash.end - 4, 0):
+        assert attacker.run(f"access r4 {address:#x} 0")["ret"] == EFAULT
+        assert attacker.run(f"access w4 {address:#x} 1 0x00200020")["ret"] == EFAULT
+
+
+class Versions:
+    """Files of the demo model, sealed as versions of one, on the board."""
+
+    def __init__(self, board: Session, demo: Path, prompt: str, folder: Path) -> None:
+        self._board, self._demo, self._prompt, self._folder = board, demo, prompt, folder
+
+    def send(self, name: str, version: int) -> str:
+        limit = Deadline(120, f"{name} {version}")
+        path = f"/data/{name}-{version}.sealed"
+        order = seal.Order(self._demo, name, version, sealed.test_key())
+        seal.seal(order, self._folder / "version", limit)
+        self._board.put_file(self._folder / "version", path, limit)
+        return path
+
+    def run(self, path: str, mode: str = "flexserve") -> tuple[int, ...]:
+        request = InferRequest(path, self._prompt, 4, mode=mode, ignore_eos=True)
+        return tuple(token.id for token in self._board.client.infer(request, Deadline(120, path)).tokens)
+
+    def refused(self, path: str, mode: str = "flexserve") -> None:
+        with pytest.raises(FlexError, match=sealed.text("E_OLD_TEXT")):
+            self.run(path, mode)
+
+
+def test_a_rolled_back_model_is_refused_also_after_a_reboot(
+    board: Session, demo: Path, story: str, tmp_path: Path
+) -> None:
+    """Last of this module: it starts the board again. The control: each file is taken until a newer one was.
+
+    What is open when a newer one comes stays so until it is closed.
+    """
+    right = engine.reference_tokens(demo, story, 4, ignore_eos=True).tokens
+    versions = Versions(board, demo, story, tmp_path)
+    first, second, third = (versions.send("rolled", number) for number in (1, 2, 3))
+    other = versions.send("another", 1)
+    for path in (first, second):
+        assert versions.run(path) == right
+    board.client.forget(first, Deadline(60, "forget"))
+    for mode in SECURE_MODES:
+        versions.refused(first, mode)
+        assert versions.run(second, mode) == right
+    assert versions.run(other) == right
+
+    board.cycle(Deadline(240, "cycle"))
+    for mode in SECURE_MODES:
+        versions.refused(first, mode)
+    assert versions.run(second) == right
+    assert versions.run(third, "strawman-opt") == right
+    board.client.forget(second, Deadline(60, "forget"))
+    versions.refused(second)
+    assert versions.run(other) == right

@@ -48,7 +48,7 @@ struct flex_sealed_header {
 	uint32_t chunk_bytes;                               /* FLEX_SEALED_CHUNK */
 	uint64_t bytes;                                     /* of the GGUF, above 0 */
 	uint64_t chunks;                                    /* bytes / FLEX_SEALED_CHUNK, rounded up */
-	uint64_t version;                                   /* of the model; a board refuses less than it has seen */
+	uint64_t version;                                   /* of the model, from 1; less than it has seen a board refuses */
 	unsigned char model[FLEX_SEALED_MODEL_BYTES];       /* which model this is a version of */
 	unsigned char sealing[FLEX_SEALED_SEALING_BYTES];   /* random: this sealing of it */
 	unsigned char board_key[FLEX_SEALED_KEY_ID_BYTES];  /* name of the key that the model's key is wrapped under */
@@ -97,5 +97,7 @@ struct flex_sealed_binding {
 #define FLEX_SEALED_E_SWAPPED_TEXT "the sealed model has chunks of another one"
 #define FLEX_SEALED_E_TAMPERED 9
 #define FLEX_SEALED_E_TAMPERED_TEXT "the sealed model has been tampered with"
+#define FLEX_SEALED_E_STORE 10 /* the board's own trouble: nothing is wrong with the file */
+#define FLEX_SEALED_E_STORE_TEXT "the board cannot keep the model's version: its secure flash is full or fails"
 
 #endif /* FLEXKIT_SEALED_H */

@@ -323,7 +323,9 @@ vectors:
 
 thread_sync:
 	save_thread
-	b	rt_thread_sync
+	bl	rt_thread_sync
+	mov	x0, #0			/* it came back: no service call */
+	b	rt_fault
 
 thread_fiq:
 	save_thread

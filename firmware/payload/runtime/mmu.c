@@ -88,6 +88,9 @@ void rt_mmu_build(void)
 	build_image();
 	map_identity(FLEX_BOARD_SLOTS_BASE, FLEX_BOARD_SLOTS_BASE + FLEX_BOARD_SLOTS * 8UL, PTE_DATA);
 	map_identity(FLEX_BOARD_SHARED_BASE, FLEX_BOARD_SHARED_BASE + FLEX_BOARD_SHARED_SIZE, PTE_DATA | PTE_NS);
+#ifdef FLEX_BOARD_FLASH_BASE
+	map_identity(FLEX_BOARD_FLASH_BASE, FLEX_BOARD_FLASH_BASE + RT_FLASH_BLOCKS * FLEX_BOARD_FLASH_BLOCK, PTE_DEVICE);
+#endif
 	build_windows();
 	__asm__ volatile("dsb sy" ::: "memory");
 }

@@ -2,7 +2,7 @@
 /*
  * Translation of S-EL1: 39-bit addresses from TTBR0, 4K granule, three levels. Arm ARM, D8 (VMSAv8-64).
  *
- *   0x00_0000_0000  image, slot words and shared memory, at their physical addresses
+ *   0x00_0000_0000  image, slot words, shared memory and secure flash, at their physical addresses
  *   0x40_0000_0000  slot window, RT_WINDOW + slot * 4096
  *   0x50_0000_0000  region window, RT_REGIONS + (address - start of DRAM)
  */
@@ -12,7 +12,7 @@
 #define RT_WINDOW 0x4000000000
 #define RT_REGIONS 0x5000000000
 
-#define RT_MAIR 0xff /* attribute 0: normal, write-back, read- and write-allocate */
+#define RT_MAIR 0xff /* attribute 0: normal, write-back, read- and write-allocate; 1: device, nGnRnE */
 /* T0SZ 25, walks write-back inner-shareable, 4K, nothing from TTBR1 */
 #define RT_TCR ((25) | (1 << 8) | (1 << 10) | (3 << 12) | (1 << 23))
 #define RT_TCR_IPS_SHIFT 32
@@ -21,6 +21,7 @@
 
 #define PTE_VALID (1UL << 0)
 #define PTE_TABLE (1UL << 1) /* a table at levels 1 and 2, a page at level 3; a block has 0 */
+#define PTE_IO (1UL << 2)    /* attribute 1 */
 #define PTE_NS (1UL << 5)    /* ordinary DRAM: what the NW calls non-secure memory */
 #define PTE_RO (1UL << 7)
 #define PTE_SHARED (3UL << 8)
@@ -32,5 +33,6 @@
 #define PTE_CODE (PTE_VALID | PTE_AF | PTE_SHARED | PTE_RO | PTE_UXN)
 #define PTE_CONST (PTE_VALID | PTE_AF | PTE_SHARED | PTE_RO | PTE_XN)
 #define PTE_DATA (PTE_VALID | PTE_AF | PTE_SHARED | PTE_XN)
+#define PTE_DEVICE (PTE_VALID | PTE_AF | PTE_XN | PTE_IO)
 
 #endif /* MMU_BITS_H */

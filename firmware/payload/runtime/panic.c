@@ -78,10 +78,3 @@ __attribute__((noreturn)) void rt_fault(uint64_t kind)
 	rt_gate_leave();
 	rt_leave(FLEX_E_PANIC, 0, 0, 0, 0, 0);
 }
-
-__attribute__((noreturn)) void rt_panic(const char *message)
-{
-	rt_mask();
-	rt_core()->message = message;
-	__builtin_trap();
-}

@@ -30,11 +30,11 @@ uint64_t srv_heartbeat(void)
 	return __atomic_load_n(&heartbeat, __ATOMIC_RELAXED);
 }
 
-void srv_comm_status(void)
+void srv_comm_status(uint64_t sessions)
 {
 	SHOW(status()->panics, rt_panics());
 	SHOW(status()->pinned_pages, srv_pinned_pages());
-	SHOW(status()->sessions, srv_sessions_open());
+	SHOW(status()->sessions, sessions);
 }
 
 void srv_comm_init(void)
@@ -45,7 +45,7 @@ void srv_comm_init(void)
 	memcpy(status()->identity, rt_identity, sizeof(rt_identity));
 	SHOW(status()->debug, RT_DEBUG);
 	SHOW(status()->heartbeat, 0);
-	srv_comm_status();
+	srv_comm_status(0);
 }
 
 void srv_comm_reason(uint64_t session, const char *reason)
@@ -59,12 +59,10 @@ void srv_comm_reason(uint64_t session, const char *reason)
 	memset(to + n, 0, FLEX_REASON_BYTES - n);
 }
 
-void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position)
+void srv_beat(struct flex_session_comm *comm, uint64_t beats, uint64_t layer, uint64_t position)
 {
-	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
-
 	SHOW(status()->heartbeat, __atomic_add_fetch(&heartbeat, 1, __ATOMIC_RELAXED));
-	SHOW(comm->heartbeat, ++session->heartbeat);
+	SHOW(comm->heartbeat, beats);
 	SHOW(comm->layer, layer);
 	SHOW(comm->position, position);
 	SHOW(status()->pinned_pages, srv_pinned_pages());

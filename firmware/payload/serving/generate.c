@@ -33,7 +33,9 @@ static void run_parallel(void *ctx, void (*fn)(void *arg, uint32_t tile), void *
 
 static void beat(void *ctx, uint32_t layer, uint32_t position)
 {
-	srv_beat(ctx, layer, position);
+	struct srv_session *session = ctx;
+
+	srv_beat(srv_comm_session(srv_session_number(session)), ++session->heartbeat, layer, position);
 }
 
 static int cancelled(void *ctx)
@@ -194,7 +196,7 @@ void srv_generate(struct rt_call *call)
 		srv_session_end(session);
 	}
 	srv_session_put(session);
-	srv_comm_status();
+	srv_comm_status(srv_sessions_open());
 }
 
 /* True while there may be tiles: a GENERATE is under way, or has not been seen to begin. */

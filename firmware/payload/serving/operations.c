@@ -31,6 +31,7 @@ static void init(void)
 	srv_slots.size = FLEX_BOARD_SLOTS;
 	srv_heap.size = rt_heap_bytes() / FLEX_PAGE_SIZE;
 	srv_comm_init();
+	srv_rollback_init();
 }
 
 /* A data abort with a lock and, where a page is there to be pinned, a pin in hand. */

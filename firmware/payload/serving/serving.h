@@ -100,6 +100,11 @@ extern uint32_t srv_caps; /* FLX_CAP_* that are fastest here; set when the first
 #define SRV_IN(state) (1u << (state))
 struct srv_model *srv_model_get(uint64_t number, uint32_t states, int64_t *error);
 void srv_model_put(struct srv_model *model);
+
+/* Keeps everybody else out of an open model without a region, until it is handed back. False: not to be had. */
+bool srv_model_take_over(struct srv_model *model);
+void srv_model_hand_back(struct srv_model *model);
+
 struct srv_session *srv_session_get(uint64_t number, uint32_t states, int64_t *error);
 void srv_session_put(struct srv_session *session);
 uint64_t srv_session_number(const struct srv_session *session);
@@ -134,9 +139,8 @@ int64_t srv_ask(uint64_t first, uint64_t count, uint64_t *waited);
 
 /* ---- regions.c: models in a secured region ---- */
 
-/* Keeps everybody else out of an open model without a region, until it is handed back. False: not to be had. */
-bool srv_model_take_over(struct srv_model *model);
-void srv_model_hand_back(struct srv_model *model);
+/* Makes the segment, which is valid, the last one: FLEX_OK, or the monitor's error. Nobody else adds one meanwhile. */
+int64_t srv_region_add(struct srv_model *model, uint64_t base, uint64_t size);
 
 /* Waits until the region has its first `end` bytes. Gives all of it back, if there is one. */
 int64_t srv_region_wait(struct srv_model *model, uint64_t end, uint64_t *waited);
@@ -164,6 +168,16 @@ bool srv_model_refused(const struct srv_model *model);
  * there. FLEX_E_MODEL: refused. Adds to *spent.
  */
 int64_t srv_chunks_open(struct srv_model *model, uint64_t first, uint64_t count, struct srv_spent *spent, uint64_t *hole);
+
+/* ---- rollback.c ---- */
+
+void srv_rollback_init(void);
+
+/*
+ * The model's header is open: is its version one that the board still takes? From now on it takes nothing older. May
+ * yield IDLE. FLEX_OK, FLEX_E_MODEL with a refusal, or what the NW answered.
+ */
+int64_t srv_rollback_check(struct srv_model *model);
 
 /* ---- weights.c: contents of models, for whoever computes ---- */
 
@@ -194,11 +208,12 @@ const char *srv_weights_refusal(const struct srv_model *model);
 /* ---- comm.c: what is shown to the NW ---- */
 
 void srv_comm_init(void);
-void srv_comm_status(void); /* counters of the status block */
+void srv_comm_status(uint64_t sessions); /* counters of the status block; how many sessions are open */
 struct flex_session_comm *srv_comm_session(uint64_t number);
 struct flex_order *srv_comm_order(uint64_t model);
 void srv_comm_reason(uint64_t session, const char *reason);
-void srv_beat(struct srv_session *session, uint64_t layer, uint64_t position);
+/* One more heartbeat of the service, the number `beats` of the session. */
+void srv_beat(struct flex_session_comm *comm, uint64_t beats, uint64_t layer, uint64_t position);
 
 /* Around the opening of chunks; the first returns what the second needs. */
 uint64_t srv_opening_begin(const struct srv_spent *spent);

@@ -152,7 +152,7 @@ void srv_session_open(struct rt_call *call)
 		call->status = FLEX_TOS_DONE;
 	}
 	srv_model_put(model);
-	srv_comm_status();
+	srv_comm_status(srv_sessions_open());
 }
 
 /* SESSION_CANCEL(session) */
@@ -200,5 +200,5 @@ void srv_session_close(struct rt_call *call)
 	session_move(session, SESSION_EV_FREE);
 	session->users--;
 	rt_unlock(&srv_tables, mask);
-	srv_comm_status();
+	srv_comm_status(srv_sessions_open());
 }

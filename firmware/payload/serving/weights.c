@@ -199,6 +199,8 @@ static int64_t open_in_region(struct srv_model *model)
 	if (!error)
 		error = open_header(model);
 	if (!error)
+		error = srv_rollback_check(model);
+	if (!error)
 		error = srv_region_wait(model, model->seal.first_page * FLEX_SEALED_CHUNK, &waited);
 	if (!error)
 		__atomic_store_n(&model->opened, true, __ATOMIC_RELEASE);
@@ -235,6 +237,8 @@ static int64_t open_in_slots(struct srv_model *model, uint64_t *ticks)
 		return error;
 	error = open_header(model);
 	srv_unpin(first, 1);
+	if (!error)
+		error = srv_rollback_check(model);
 	if (error)
 		return error;
 	__atomic_store_n(&model->opened, true, __ATOMIC_RELEASE);

@@ -69,14 +69,8 @@ uint64_t rt_drill_round(void)
 	return 0;
 }
 
-void rt_fault(uint64_t kind)
-{
-	(void)kind;
-	rt_panic("fault");
-}
-
 __attribute__((noreturn)) void rt_thread_fiq(struct rt_thread *thread);
-__attribute__((noreturn)) void rt_thread_sync(struct rt_thread *thread);
+void rt_thread_sync(struct rt_thread *thread);
 
 /* A call of the NW; back when it has left again, or when a thread runs. */
 static void enter(uint64_t fid, uint64_t a1, uint64_t a2)

@@ -265,6 +265,31 @@ static uint64_t open_in_region(bool spoilt)
 	return number;
 }
 
+static void close_and_recall(void)
+{
+	EQUAL(fake_call(FLEX_OP_MODEL_CLOSE, 0, 0, 0, 0).status, FLEX_TOS_DONE);
+	for (uint64_t i = 0; i < FILE_PAGES; i++)
+		fake_recall(1, i);
+}
+
+/* The file's version is 3 and 2 in turn, as an NW that kept the old one would have it. */
+static void a_rolled_back_model_is_refused_wherever_it_lies(void)
+{
+	uint64_t ticks;
+
+	fake_seal(file[0], plain[0], PAGES, 3, "sealing0");
+	EQUAL(open_header(), FLEX_OK);
+	close_and_recall();
+	fake_seal(file[0], plain[0], PAGES, 2, "sealing2");
+	header_refused(sizeof(file), FLEX_SEALED_E_OLD);
+	open_in_region(false);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_E_MODEL);
+	EQUAL(strcmp(srv_weights_refusal(model), FLEX_SEALED_E_OLD_TEXT), 0);
+	close_and_recall();
+	fake_seal(file[0], plain[0], PAGES, 3, "sealing0");
+	EQUAL(open_header(), FLEX_OK);
+}
+
 /* A claim for a slot that holds a page changes nothing, above all not what the slot is known to hold. */
 static void a_claim_that_fails_leaves_an_open_page_open(void)
 {
@@ -543,6 +568,7 @@ int main(void)
 		TEST(another_sealings_chunks_are_refused),
 		TEST(a_refused_model_is_fresh_after_it_was_closed),
 		TEST(hostile_headers_are_refused_with_their_reasons),
+		TEST(a_rolled_back_model_is_refused_wherever_it_lies),
 		TEST(a_claim_that_fails_leaves_an_open_page_open),
 		TEST(a_slot_that_was_open_is_closed_by_its_next_claim),
 		TEST(what_another_has_in_its_hands_is_waited_for),

@@ -29,6 +29,7 @@ def test_the_list_says_what_never_ran_on_silicon_and_where_dma_is_open(name: str
     assert ("never" in line) == (board.support != "silicon")
     assert ("DMA open" in line) == any(master.gate == "none" for master in board.dma)
     assert ("no monitor" in line) == (board.monitor is None)
+    assert ("rollback not refused" in line) == (board.secure_flash is None)
 
 
 def test_json_says_the_same() -> None:
@@ -37,6 +38,8 @@ def test_json_says_the_same() -> None:
     assert types["rpi4"]["silicon"] is False
     assert "GIC-400" in types["rpi4"]["monitor_missing"]
     assert types["qemu-virt"]["dma_open"] == []
+    assert types["qemu-virt"]["rollback_refused"] is True
+    assert types["rock-5b"]["rollback_refused"] is False
     assert types["qemu-virt"]["monitor_missing"] is None
 
 

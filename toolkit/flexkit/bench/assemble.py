@@ -93,6 +93,7 @@ def _board(instance: Instance, facts: Mapping[Flavour, BoardFacts]) -> dict[str,
         "memory_bytes": board.memory.dram_size,
         "counter_hz": board.cpu.counter_hz,
         "dma_open": bool(board.open_masters),
+        "rollback_refused": board.refuses_rollback,
         "dma": [asdict(master) for master in board.dma],
     }
     if board.emulator:

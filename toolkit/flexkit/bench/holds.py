@@ -55,17 +55,17 @@ INVARIANTS: tuple[Hold, ...] = (
         "I6",
         "No plaintext of weights, prompts, cache or tokens where the normal world can read",
         "partly",
-        ("system/test_calls.py", "system/test_sealing.py"),
-        "registers and weights: yes. Models are sealed with the published test root key, which is no secret; no "
-        "attack searches memory for plaintext yet; prompts and tokens pass through Linux (no sessions yet)",
+        ("system/test_calls.py", "system/test_sealing.py", "system/test_search.py"),
+        "registers and weights: yes, and a search of all memory that Linux can read finds none. Models are sealed with "
+        "the published test root key, which is no secret; prompts and tokens pass through Linux (no sessions yet)",
     ),
     Hold(
         "I7",
         "Nothing from the normal world is trusted: chunks of a model are authenticated",
-        "partly",
+        "has",
         ("system/test_sealing.py", "firmware/test_sealing.py"),
-        "every page is authenticated before it is computed with, under the published test root key; no minimum version "
-        "is kept, so a model that was rolled back is not refused",
+        "every page is authenticated before it is computed with, under the published test root key; a model that was "
+        "rolled back is refused where the board has secure flash to keep versions in (Board: rollback refused)",
     ),
     Hold(
         "I8",

@@ -10,7 +10,7 @@ TRUSTED: dict[str, tuple[str, ...]] = {
     "monitor": ("firmware/monitor",),
     "payload runtime": ("firmware/payload/runtime",),
     "payload engine": ("firmware/payload/engine",),
-    "payload serving": ("firmware/payload/serving",),
+    "payload serving": ("firmware/payload/serving", "firmware/payload/sealing"),
 }
 OTHERS = ("tests", "test", "host", "fake_host", "linux", "generated")
 """Folders whose code does not run in the secure world, or is made by a program."""

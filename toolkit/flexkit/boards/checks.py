@@ -15,6 +15,7 @@ PAGE, SECTOR = 4096, 512
 MBR_PARTITIONS = 4
 # Regions that a partition table lives in.
 TABLE_REGIONS = {"none": (), "gpt": ("gpt", "gpt-backup"), "mbr": ("mbr",)}
+VERSIONS_REGION = "versions"
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]*$")
 _USB = re.compile(r"^[0-9a-f]{4}:[0-9a-f]{4}$")
 _NEEDED_REGIONS = {"tables": "hidden", "shared": "shared", "payload": "secure", "pages": "secure", "slots": "secure"}
@@ -133,6 +134,25 @@ def _check_regions(document: toml.Document, board: Board) -> None:
         raise document.error(("monitor", "pin_quota"), "pin_quota is larger than the number of slots")
 
 
+def _check_secure_flash(document: toml.Document, board: Board) -> None:
+    """Whole pages, out of the normal world's reach, and set apart on the medium that it is a part of."""
+    flash, memory = board.secure_flash, board.memory
+    if flash is None:
+        return
+    where = ("secure_flash",)
+    if flash.base % PAGE or flash.block % PAGE or not flash.block:
+        raise document.error(where, "secure_flash is not made of whole 4K pages")
+    others = [(each.name, each.base, each.end) for each in memory.regions]
+    others += [(each.name, each.base, each.end) for each in memory.devices]
+    others += [(each.name, each.base, each.end) for each in memory.banks]
+    others.append(("dram", memory.dram_base, memory.dram_end))
+    _check_beside(document, where, ("secure_flash", flash.base, flash.end), others)
+    kept = [region for medium in board.media for region in medium.regions if region.name == VERSIONS_REGION]
+    if not kept or not kept[0].destructive or kept[0].image or kept[0].size != flash.end - flash.base:
+        needs = f"secure_flash needs a medium's region {VERSIONS_REGION!r} of its size, destructive, without an image"
+        raise document.error(where, needs)
+
+
 def _check_media(document: toml.Document, board: Board) -> None:
     names = [medium.name for medium in board.media]
     for index, medium in enumerate(board.media):
@@ -215,6 +235,7 @@ CHECKS = (
     _check_isolation,
     _check_memory,
     _check_regions,
+    _check_secure_flash,
     _check_media,
     _check_tables,
     _check_boot,

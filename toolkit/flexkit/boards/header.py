@@ -44,6 +44,8 @@ def render(board: Board) -> str:
         wide.append(("SMMU_BASE", board.smmu.base))
     if board.gic is not None:
         wide.append(("GICR_BASE", board.gic.redistributors))
+    if board.secure_flash is not None:
+        wide += [("FLASH_BASE", board.secure_flash.base), ("FLASH_BLOCK", board.secure_flash.block)]
     lines += [f"#define FLEX_BOARD_{name} FLEX_BOARD_U({value:#x})" for name, value in wide]
     plain = [
         ("IPA_BITS", memory.ipa_bits),

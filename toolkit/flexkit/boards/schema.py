@@ -18,6 +18,8 @@ Backend = Literal["stage2", "gpt", "none"]
 Gate = Literal["smmu", "firewall", "none"]
 Reach = Literal["nw", "hidden", "shared", "secure"]
 Feature = Literal["fp", "asimd", "aes", "atomics", "dotprod", "i8mm"]
+FLASH_BLOCKS = 2
+"""Erase blocks of a secure flash: RT_FLASH_BLOCKS."""
 Place = Literal["spi", "emmc", "sd", "usb", "network", "flash"]
 
 
@@ -109,6 +111,20 @@ class Gic:
     """The interrupt controller, as far as it masters memory."""
 
     redistributors: int = entry("registers of the first redistributor of a GICv3; the others follow, 128 KiB each")
+
+
+@dataclass(frozen=True)
+class SecureFlash:
+    """Flash that no part of the normal world can reach, where the payload keeps minimum versions of models: two erase
+    blocks. Without it a model that was rolled back is not refused."""
+
+    kind: Literal["cfi-intel"] = entry("two 16-bit NOR chips side by side, with the CFI's Intel command set")
+    base: int = entry("address of the first block")
+    block: int = entry("bytes of an erase block, of both chips together")
+
+    @property
+    def end(self) -> int:
+        return self.base + FLASH_BLOCKS * self.block
 
 
 @dataclass(frozen=True)
@@ -239,6 +255,9 @@ class Board:
     payload: Payload | None = entry("sizes of the payload; absent exactly when backend is none", default=None)
     gic: Gic | None = entry("the interrupt controller that the monitor guards", default=None)
     smmu: Smmu | None = entry("the SMMU that the monitor programs", default=None)
+    secure_flash: SecureFlash | None = entry(
+        "where minimum versions are kept; absent: a model that was rolled back is not refused", default=None
+    )
     npu: Npu | None = entry("what its NPU is worth", default=None)
     uboot: UBoot | None = entry("U-Boot's console", default=None)
     usb: tuple[Usb, ...] = entry("how it shows on USB", default=())
@@ -252,6 +271,11 @@ class Board:
     def open_masters(self) -> tuple[str, ...]:
         """DMA masters with nothing between them and a secure page: any, and the board is "DMA open"."""
         return tuple(master.name for master in self.dma if master.gate == "none")
+
+    @property
+    def refuses_rollback(self) -> bool:
+        """Whether a model older than one that the board has seen is refused."""
+        return self.secure_flash is not None
 
     def medium(self, name: str) -> Medium:
         for medium in self.media:

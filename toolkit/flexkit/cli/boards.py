@@ -25,6 +25,10 @@ def _openness(board: boards_.Board) -> str:
     return f"DMA open ({', '.join(board.open_masters)})" if board.open_masters else "DMA gated"
 
 
+def _rollback(board: boards_.Board) -> str:
+    return "rollback refused" if board.refuses_rollback else "rollback not refused"
+
+
 def _isolation(board: boards_.Board) -> str:
     return "no monitor" if board.backend == "none" else f"monitor, {board.backend}"
 
@@ -52,6 +56,7 @@ def list_(lab: Path | None, as_json: bool, deadline: Deadline) -> None:
                 "isolation": each.backend,
                 "monitor_missing": each.build.monitor_missing or None,
                 "dma_open": list(each.open_masters),
+                "rollback_refused": each.refuses_rollback,
             }
             for each in types
         ]
@@ -59,7 +64,8 @@ def list_(lab: Path | None, as_json: bool, deadline: Deadline) -> None:
         return
     for each in types:
         gates = "DMA open" if each.open_masters else "DMA gated"
-        click.echo(f"{each.name:16} {_SUPPORT[each.support]:27} {_isolation(each):17} {gates:10} {each.title}")
+        columns = f"{_SUPPORT[each.support]:27} {_isolation(each):17} {gates:10} {_rollback(each):21}"
+        click.echo(f"{each.name:16} {columns} {each.title}")
     for name, settings in site.boards.items():
         click.echo(f"{name:20} of type {settings.type} ({site.path})")
 
@@ -77,7 +83,8 @@ def show(name: str | None, lab: Path | None, as_json: bool, deadline: Deadline) 
         print_json(dataclasses.asdict(board))
         return
     click.echo(f"{board.name}: {board.title} ({board.soc})")
-    click.echo(f"support: {_SUPPORT[board.support]}; isolation: {_isolation(board)}; {_openness(board)}")
+    support = f"support: {_SUPPORT[board.support]}; isolation: {_isolation(board)}"
+    click.echo(f"{support}; {_openness(board)}; {_rollback(board)}")
     if board.build.monitor_missing:
         click.echo(f"no monitor: {board.build.monitor_missing}")
     click.echo(f"cores: {board.cpu.cores} ({board.cpu.model}), counter {board.cpu.counter_hz} Hz")

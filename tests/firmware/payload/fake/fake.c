@@ -6,6 +6,7 @@
 
 #include "fake.h"
 #include "flex_core.h"
+#include "fake_flash.h"
 #include "rt_arch.h"
 #include "runtime.h"
 
@@ -428,5 +429,6 @@ void fake_reset(void)
 	monitor.lists = lists;
 	flex_core_init(&monitor);
 	fake_on_yield = NULL;
+	fake_flash_reset();
 	rt_service.init();
 }

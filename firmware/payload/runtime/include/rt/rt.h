@@ -92,6 +92,17 @@ void *rt_comm(void);
 void *rt_heap(void);
 uint64_t rt_heap_bytes(void);
 
+/* ---- secure flash, on boards that have it (FLEX_BOARD_FLASH_BASE): one thread at a time ---- */
+
+#define RT_FLASH_BLOCKS 2
+
+/* Has it show its contents, whatever a thread that is no more has left it in. */
+void rt_flash_reset(void);
+/* 32-bit words of a block. NOR: programming makes bits 0; erasing makes all bits of a block 1. False: it failed. */
+uint32_t rt_flash_read(uint32_t block, uint32_t word);
+bool rt_flash_program(uint32_t block, uint32_t word, uint32_t value);
+bool rt_flash_erase(uint32_t block);
+
 /* ---- what this build is ---- */
 
 #ifdef FLEX_DEBUG

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,10 @@ def test_missing_names_the_piece_its_source_and_how_to_give_it() -> None:
 def test_the_boot_partition_has_what_u_boot_looks_for(tmp_path: Path) -> None:
     (tmp_path / "kernel").mkdir()
     (tmp_path / "kernel/Image").write_bytes(b"a kernel")
-    has = layout.Ingredients(UBOOT, {"kernel": tmp_path / "kernel"}, {}, soon())
+    single = dataclasses.replace(UBOOT, media=tuple(without_slots(medium) for medium in UBOOT.media))
+    has = layout.Ingredients(single, {"kernel": tmp_path / "kernel"}, {}, soon())
     image = layout._boot_files(tmp_path, has)
-    assert image.stat().st_size == UBOOT.medium("disk").region("boot").size
+    assert image.stat().st_size == UBOOT.medium("disk").region("boot-a").size
     shown = subprocess.run(
         ["debugfs", "-R", "cat /extlinux/extlinux.conf", image], check=True, capture_output=True, text=True
     ).stdout
@@ -66,20 +68,53 @@ def test_the_boot_partition_has_what_u_boot_looks_for(tmp_path: Path) -> None:
     assert f"append {UBOOT.boot.cmdline}" in shown
 
 
+def without_slots(medium: boards.Medium) -> boards.Medium:
+    regions = [dataclasses.replace(each, slot="") for each in medium.regions]
+    return dataclasses.replace(medium, regions=tuple(regions))
+
+
+def inside(image: Path, file: str) -> bytes:
+    """A file in an ext4 image."""
+    return subprocess.run(["debugfs", "-R", f"cat {file}", image], check=True, capture_output=True).stdout
+
+
+def test_a_slot_has_its_kernel_and_the_script_that_says_which_slot_it_is(tmp_path: Path) -> None:
+    (tmp_path / "kernel").mkdir()
+    (tmp_path / "kernel/Image").write_bytes(b"a kernel")
+    image = layout._boot_files(tmp_path, layout.Ingredients(UBOOT, {"kernel": tmp_path / "kernel"}, {}, soon()))
+    assert inside(image, "/Image") == b"a kernel"
+    script = inside(image, "/boot.scr")[72:].decode()
+    assert f'setenv bootargs "{UBOOT.boot.cmdline} flexkit.slot=${{fk_slot}}"' in script
+
+
+def test_a_script_is_an_image_as_u_boots_own_tool_makes_them(tmp_path: Path) -> None:
+    """The format of mkimage: header with its own CRC, CRC of the data, sizes of its pieces, a zero."""
+    made = uboot.script_image("echo here\n")
+    fields = struct.unpack(">IIIIIIIBBBB32s", made[:64])
+    assert fields[0] == 0x27051956
+    assert fields[1] == zlib.crc32(made[:4] + bytes(4) + made[8:64])
+    assert (fields[3], fields[6]) == (len(made) - 64, zlib.crc32(made[64:]))
+    assert fields[7:11] == (5, 22, 6, 0)
+    assert struct.unpack(">II", made[64:72]) == (10, 0)
+    assert made[72:] == b"echo here\n"
+
+
 # ---- tables ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_boot_partition_is_marked_bootable_alone() -> None:
     table = gpt.primary(UBOOT.medium("disk"))[1024:]
-    flags = [struct.unpack_from("<Q", table, 128 * index + 48)[0] for index in range(4)]
-    assert flags == [0, 0, 0, 4]
+    flags = [struct.unpack_from("<Q", table, 128 * index + 48)[0] for index in range(6)]
+    assert flags == [0, 0, 0, 0, 0, 4]
 
 
 def test_an_mbr_is_read_by_others_as_it_was_meant(tmp_path: Path) -> None:
     disk = UBOOT.medium("disk")
-    regions = tuple(dataclasses.replace(each, partition="fat") if each.bootable else each for each in disk.regions)
+    regions = [dataclasses.replace(each, partition="fat") if each.bootable else each for each in disk.regions]
+    regions = [each for each in regions if not each.slot]  # an MBR holds four
+    disk = dataclasses.replace(disk, table="mbr", regions=tuple(regions))
     image = tmp_path / "disk"
-    image.write_bytes(gpt.mbr(dataclasses.replace(disk, table="mbr", regions=regions)))
+    image.write_bytes(gpt.mbr(disk))
     with image.open("r+b") as file:
         file.truncate(disk.size)
     text = subprocess.run(["/usr/sbin/sfdisk", "--dump", image], check=True, capture_output=True, text=True).stdout

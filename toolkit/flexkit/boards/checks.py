@@ -164,6 +164,21 @@ def _check_media(document: toml.Document, board: Board) -> None:
             _check_medium_region(document, ("medium", index, "region", at), medium, region)
         if not medium.chunk or medium.chunk % SECTOR:
             raise document.error(("medium", index, "chunk"), "chunk is not made of whole sectors")
+        _check_slots(document, index, medium)
+
+
+def _check_slots(document: toml.Document, index: int, medium: Medium) -> None:
+    """A pair is two alike and the sector that chooses, or nothing."""
+    slots = {region.slot: region for region in medium.regions if region.slot}
+    if not slots:
+        return
+    where = ("medium", index)
+    if sorted(region.slot for region in medium.regions if region.slot) != ["a", "b", "state"]:
+        raise document.error(where, f"slots of {medium.name!r} must be one a, one b and one state")
+    if (slots["a"].size, slots["a"].image) != (slots["b"].size, slots["b"].image):
+        raise document.error(where, f"slots a and b of {medium.name!r} differ in size or image")
+    if "none" in (slots["a"].partition, slots["b"].partition):
+        raise document.error(where, f"slots a and b of {medium.name!r} must be partitions: U-Boot loads from them")
 
 
 def _check_medium_region(document: toml.Document, where: toml.KeyPath, medium: Medium, region: MediumRegion) -> None:

@@ -24,7 +24,9 @@ class MediumRegion:
     bootable: bool = entry(
         "marked so in the table: U-Boot looks on such a partition, or else on the first", default=False
     )
-    slot: Literal["", "a", "b"] = entry("of an A/B pair, which of the two", default="")
+    slot: Literal["", "a", "b", "state"] = entry(
+        "of an A/B pair, which of the two; state: the sector by which U-Boot chooses (boards/slots.py)", default=""
+    )
 
     @property
     def end(self) -> int:

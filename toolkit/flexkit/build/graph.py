@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from flexkit import paths
-from flexkit.boards import Board, header, overlay
+from flexkit.boards import Board, header, overlay, slots
 from flexkit.build import dtb, kernel, layout, mbedtls, rootfs, sources, tfa, tools, uboot
 from flexkit.build.apt import Package
 from flexkit.build.manifest import Flavour, Image, Manifest, Profile
@@ -284,7 +284,8 @@ class Graph:
 
     def _layout_hash(self) -> str:
         here = Path(__file__).resolve().parent
-        return "".join(self._hash(here / f"{name}.py") for name in ("layout", "gpt", "fat", "uboot", "rootfs"))
+        files = [here / f"{name}.py" for name in ("layout", "gpt", "fat", "uboot", "rootfs")]
+        return "".join(self._hash(file) for file in (*files, Path(slots.__file__)))
 
     @cached_property
     def parts(self) -> tuple[str, ...]:

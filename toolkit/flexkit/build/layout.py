@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flexkit.boards import Board, Medium, MediumRegion
+from flexkit.boards import Board, Medium, MediumRegion, slots
 from flexkit.build import fat, gpt, rootfs, tfa, uboot
 from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
 from flexkit.errors import BuildError
 
 BOOT_UUID = "f1e8c0de-0000-4000-8000-000000000002"
+SELECT_UUID = "f1e8c0de-0000-4000-8000-000000000003"
 _LABEL = "flexkit"
 # For the VideoCore: U-Boot gets the tree that it hands over.
 _RPI_CONFIG = "arm_64bit=1\nenable_uart=1\narmstub=bl31.bin\nkernel=u-boot.bin\ndevice_tree=board.dtb\n"
@@ -112,7 +113,8 @@ def _qemu_uboot(at: Path, has: Ingredients) -> dict[str, Path]:
     """U-Boot is BL33, and loads the kernel from the disk; the device tree is the emulator's."""
     second = {"nt-fw": has.part("u-boot", "u-boot.bin")}
     tfa.fip(has.part("loader", "fiptool"), second, at / "uboot-fip.bin", has.deadline)
-    return _qemu_firmware(at, has) | {"uboot-fip": at / "uboot-fip.bin", "boot": _boot_files(at, has)}
+    files = {"uboot-fip": at / "uboot-fip.bin", "boot": _boot_files(at, has)}
+    return _qemu_firmware(at, has) | files | _slot_files(at, has)
 
 
 def _rockchip(at: Path, has: Ingredients) -> dict[str, Path]:
@@ -163,10 +165,18 @@ def _fit(at: Path, has: Ingredients, payload: Path | None) -> Path:
 
 
 def _boot_tree(at: Path, has: Ingredients) -> Path:
-    """What U-Boot's standard boot looks for: extlinux/extlinux.conf, the kernel, the device tree."""
+    """The kernel, the device tree, and what U-Boot's standard boot looks for: extlinux/extlinux.conf; in a slot, what
+    the script that chose it runs."""
     tree = at / "boot"
-    (tree / "extlinux").mkdir(parents=True)
+    tree.mkdir()
     shutil.copyfile(has.part("kernel", "Image"), tree / "Image")
+    if slots.pair_of(has.board) is not None:
+        if "dtb" in has.parts:
+            shutil.copyfile(has.part("dtb", "board.dtb"), tree / "board.dtb")
+        script = slots.slot_script(has.board.boot.cmdline, own_tree="dtb" in has.parts)
+        (tree / "boot.scr").write_bytes(uboot.script_image(script))
+        return tree
+    (tree / "extlinux").mkdir()
     lines = [f"default {_LABEL}", f"label {_LABEL}", "kernel /Image", f"append {has.board.boot.cmdline}"]
     if "dtb" in has.parts:
         shutil.copyfile(has.part("dtb", "board.dtb"), tree / "board.dtb")
@@ -182,6 +192,21 @@ def _boot_files(at: Path, has: Ingredients) -> Path:
         _boot_tree(at, has), image, has.region("boot").size, has.deadline, log, label="boot", uuid=BOOT_UUID
     )
     return image
+
+
+def _slot_files(at: Path, has: Ingredients) -> dict[str, Path]:
+    """The partition whose script chooses a slot, and the sector by which it does: slot a, good."""
+    pair = slots.pair_of(has.board)
+    if pair is None or has.board.uboot is None:
+        return {}
+    tree, image, log = at / "select", at / "select.ext4", at / "build.log"
+    tree.mkdir()
+    script = slots.choosing_script(pair, has.board.uboot.buffer)
+    (tree / "boot.scr").write_bytes(uboot.script_image(script))
+    size = has.region("select").size
+    rootfs.write_image(tree, image, size, has.deadline, log, label="select", uuid=SELECT_UUID)
+    (at / "slots.bin").write_bytes(slots.State().pack())
+    return {"select": image, "slots": at / "slots.bin"}
 
 
 _LAYOUTS: Mapping[str, Callable[[Path, Ingredients], dict[str, Path]]] = {

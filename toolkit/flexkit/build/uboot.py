@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ IMX_TRAINING = tuple(
     f"lpddr4_pmu_train_{stage}_{kind}_202006.bin" for stage in ("1d", "2d") for kind in ("imem", "dmem")
 )
 _IMX_SPL_ADDRESS = 0x920000
+_LEGACY_MAGIC = 0x2705_1956
+_SCRIPT_KIND = (5, 22, 6, 0)  # Linux, arm64, script, not compressed
 
 
 def packaged(folder: Path, source: Source, recipe: UBootRecipe, deadline: Deadline) -> None:
@@ -157,6 +161,15 @@ def imx_spl(at: Path, folder: Path, training: Path, deadline: Deadline) -> Path:
         log=at / "build.log",
     )
     return image
+
+
+def script_image(text: str) -> bytes:
+    """A script as U-Boot's ``source`` wants it: a legacy image with one piece, and no time in it."""
+    data = text.encode()
+    body = struct.pack(">II", len(data), 0) + data
+    fields = (len(body), 0, 0, zlib.crc32(body), *_SCRIPT_KIND, b"flexkit")
+    header = struct.pack(">IIIIIIIBBBB32s", _LEGACY_MAGIC, 0, 0, *fields)
+    return header[:4] + struct.pack(">I", zlib.crc32(header)) + header[8:] + body
 
 
 def _padded(data: bytes, multiple: int) -> bytes:

@@ -16,7 +16,7 @@ from flexkit.build import Flavour, Manifest
 from flexkit.cli.common import board_option, bus, json_option, print_json, source_option, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
-from flexkit.flash import Deployment, Plan, backups, deploy, make_plan, set_golden
+from flexkit.flash import Deployment, Plan, backups, deploy, make_plan, set_golden, slots
 from flexkit.flash import golden as flash_golden
 from flexkit.flash import rehearse as flash_rehearse
 from flexkit.flash import restore as flash_restore
@@ -85,6 +85,8 @@ def flash(
         return
     if rehearse is not None:
         done = flash_rehearse(instance, plan, rehearse, bus(), deadline)
+    elif via == "ssh":
+        done = slots.update(instance, plan, manifest.parts, profile, bus(), deadline)
     else:
         done = deploy(instance, plan, manifest.parts, profile, bus(), deadline, ways)
     if as_json:

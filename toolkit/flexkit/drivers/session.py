@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -82,6 +82,8 @@ class Session:
         self.strict = True
         """Refuse a board whose parts are not the ones that were flashed; else ``wrong`` tells."""
         self.wrong: tuple[str, ...] = ()
+        self.also_wrong: Callable[[Client], Sequence[str]] = lambda client: ()
+        """What else a caller wants to be so, asked of each boot: in words, what is not."""
         self.revive = True
         """Cycle a board that is on and silent, where its supply may do that unasked."""
         self.started = False
@@ -155,7 +157,7 @@ class Session:
         self._serial = self.client = Client(connection)
         self.identity = self._ask(lambda: self.client.identify(boot))
         self.boot_seconds = time.monotonic() - begin if fresh else 0.0
-        self.wrong = tuple(mismatches(self.deployment, self.identity))
+        self.wrong = (*mismatches(self.deployment, self.identity), *self.also_wrong(self.client))
         if fresh:
             self._note_boot()
         if self.strict:

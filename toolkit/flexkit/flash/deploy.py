@@ -60,8 +60,8 @@ def deploy_held(
     opener: Opener = _WAYS,
 ) -> dict[str, Any]:
     """``deploy`` for a caller who holds the instance's lock already."""
-    _refuse_missing(plan)
-    _refuse_astray(instance, plan)
+    refuse_missing(plan)
+    refuse_astray(instance, plan)
     _refuse_running(instance.name)
     return _Flash(instance, plan, bus, deadline, opener).carry_out(parts, profile)
 
@@ -69,18 +69,18 @@ def deploy_held(
 def rehearse(instance: Instance, plan: Plan, folder: Path, bus: Bus, deadline: Deadline) -> dict[str, Any]:
     """Write a plan onto files ``folder/MEDIUM.img``, which are then what a card from sector 0 would hold (FIELD F18).
     Nothing is entered anywhere."""
-    _refuse_missing(plan)
-    _refuse_astray(instance, plan)
+    refuse_missing(plan)
+    refuse_astray(instance, plan)
     return _Flash(instance, plan, bus, deadline, Ways(folder=folder)).write_all()
 
 
-def _refuse_missing(plan: Plan) -> None:
+def refuse_missing(plan: Plan) -> None:
     if plan.missing:
         lines = "\n".join(f"  MISSING {name}: {source}" for name, source in plan.missing.items())
         raise FlashError(f"not flashed, pieces are missing:\n{lines}")
 
 
-def _refuse_astray(instance: Instance, plan: Plan) -> None:
+def refuse_astray(instance: Instance, plan: Plan) -> None:
     """The last look before bytes move: offsets are the board file's as it is now, whoever made the plan (FIELD F3)."""
     for write in plan.writes:
         try:
@@ -109,7 +109,7 @@ class _Flash:
         self._bus = bus
         self._deadline = deadline
         self._opener = opener
-        self.detail: dict[str, Any] = {"board": plan.board, "by": _author(), "wired": instance.wired}
+        self.detail: dict[str, Any] = {"board": plan.board, "by": author(), "wired": instance.wired}
         self.detail |= {"regions": {}, "backups": {}}
 
     def carry_out(self, parts: Mapping[str, str], profile: str) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class _Flash:
         self.detail["backups"][f"{write.medium}.{write.region}"] = known
 
 
-def _author() -> str:
+def author() -> str:
     """Who flashes: user and host."""
     user = str(os.getuid())
     with suppress(KeyError, OSError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from flexkit.boards import Instance, Medium, Way
 from flexkit.deadline import Deadline
 from flexkit.drivers.bind import bind_wired
+from flexkit.drivers.protocols import Shell, Transfer
 from flexkit.drivers.qemu import media_folder
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
@@ -20,6 +21,7 @@ from flexkit.flash.ways.dfu import Dfu, Setting
 from flexkit.flash.ways.emulated import EmulatedUBoot
 from flexkit.flash.ways.fastboot import Fastboot, Uuu
 from flexkit.flash.ways.rockusb import RockUsb
+from flexkit.flash.ways.ssh import SshMedium
 from flexkit.flash.ways.storage import Storage
 from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
@@ -79,7 +81,7 @@ class Ways:
             return self._uboot(instance, medium, way, flavour, limits)
         if way.tool in _USB_TOOLS:
             return self._usb(instance, medium, way, limits)
-        raise BadInput(f"{board.name}: no board type has the pair of slots that {way.tool} writes")
+        return SshMedium(medium.name, medium.size, way.device, _not_by_this_way, limits)  # to be shown: flash/slots.py
 
     def _usb(self, instance: Instance, medium: Medium, way: Way, limits: Limits) -> FlashMedium:
         board, port = instance.type, instance.settings.usb
@@ -160,6 +162,11 @@ class Ways:
         return Rescue(enter)
 
 
+def _not_by_this_way(deadline: Deadline) -> tuple[Shell, Transfer]:
+    """A whole medium is not flashed over SSH while the board runs from it."""
+    raise FlashError("only a slot is flashed over SSH", mend="flexkit flash --via ssh")
+
+
 def _lack(instance: Instance, medium: Medium, way: Way) -> str:
     """What a site lacks for a way; empty: nothing."""
     settings = instance.settings
@@ -170,7 +177,7 @@ def _lack(instance: Instance, medium: Medium, way: Way) -> str:
     if way.tool == "uboot":
         return "" if settings.serial or not instance.wired else 'the lab file has no serial = "/dev/…"'
     if way.tool == "ssh":
-        return "no board type has a pair of slots yet"
+        return "it is for the slot that a running board is not in: --via ssh"
     return "" if instance.type.usb else "the board file has no [[usb]]"
 
 

@@ -20,7 +20,7 @@ from flexkit.flash.plan import Plan
 
 CHUNK = 4096
 LARGEST = 24 * CHUNK
-CYCLE_SECONDS = 60.0
+CYCLE_SECONDS = 300.0
 FLAVOUR = "flex"
 
 

@@ -66,7 +66,7 @@ class Site:
         """Deploys small images with these identities."""
         images = self.images(identity)
         plan = make_plan(self.instance.type, identity, flavour, images, {})
-        deploy(self.instance, plan, parts, "release", Bus(), Deadline(60, "flash"))
+        deploy(self.instance, plan, parts, "release", Bus(), Deadline(300, "flash"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from flexkit import boards, proc
-from flexkit.boards import Instance
+from flexkit.boards import Board, Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers import qemu
 
@@ -30,7 +30,11 @@ def wire(instance: Instance, flavour: str, folder: Path, ssh_port: int) -> None:
         media[medium.name] = folder / f"{medium.name}.qcow2"
         words = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(base), str(media[medium.name])]
         proc.run(words, Deadline(30, "media"))
-    words = qemu.command(instance.type, media, folder, ssh_port)
+    _start_with(folder, qemu.command(instance.type, media, folder, ssh_port))
+
+
+def _start_with(folder: Path, words: list[str]) -> None:
+    """What the supply is to start: the emulator, running from its first instruction, its console a terminal."""
     words.remove("-S")
     at = words.index("-chardev")
     words[at + 1] = f"pty,id=console,path={folder / 'tty'}"
@@ -39,10 +43,31 @@ def wire(instance: Instance, flavour: str, folder: Path, ssh_port: int) -> None:
     (folder / "words.json").write_text(json.dumps(words))
 
 
+def wire_blank(board: Board, folder: Path, ssh_port: int) -> None:
+    """A board as it comes out of its box: nothing on any medium. Its firmware's flash is FOLDER/pflash.img, as in a
+    programmer; a TFTP server gives out FOLDER/tftp."""
+    (folder / "tftp").mkdir()
+    media = {}
+    for medium in board.media:
+        kind = "raw" if medium.bus == "pflash" else "qcow2"
+        media[medium.name] = folder / f"{medium.name}.{'img' if kind == 'raw' else kind}"
+        words = ["qemu-img", "create", "-q", "-f", kind, str(media[medium.name]), str(medium.size)]
+        proc.run(words, Deadline(30, "media"))
+    words = qemu.command(board, media, folder, ssh_port, tftp=folder / "tftp")
+    raw = str(media["pflash"])
+    _start_with(folder, [word.replace(f"format=qcow2,file={raw}", f"format=raw,file={raw}") for word in words])
+
+
+def commands(folder: Path) -> tuple[str, str]:
+    """What switches the supply ({}: on or off), and what tells its state."""
+    command = f"{sys.executable} {Path(__file__).resolve()}"
+    return f"{command} {{}} {folder}", f"{command} state {folder}"
+
+
 def lab_file(folder: Path, name: str, board: str, ssh_port: int) -> Path:
     """A lab file that describes this board as if it were hardware."""
     assert boards.load(board)
-    command = f"{sys.executable} {Path(__file__).resolve()}"
+    switch, state = commands(folder)
     path = folder / "lab.toml"
     path.write_text(f"""
 [board.{name}]
@@ -53,9 +78,9 @@ ssh = "127.0.0.1:{ssh_port}"
 
 [board.{name}.power]
 driver = "command"
-on = "{command} on {folder}"
-off = "{command} off {folder}"
-state = "{command} state {folder}"
+on = "{switch.format("on")}"
+off = "{switch.format("off")}"
+state = "{state}"
 """)
     return path
 

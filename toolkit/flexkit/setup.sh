@@ -18,12 +18,12 @@ constraints=$top/toolkit/constraints.txt
 # Compilers and what TF-A's, U-Boot's and Linux's builds call, the emulator, file-system tools, Python, a browser that looks at reports.
 packages=(
   gcc libc6-dev patch xz-utils bzip2 bison flex bc perl libssl-dev device-tree-compiler ccache e2fsprogs fdisk
-  dosfstools mtools python3-libfdt gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3 python3-venv qemu-user chromium umockdev
+  dosfstools mtools python3-libfdt gcc-aarch64-linux-gnu libc6-dev-arm64-cross python3 python3-venv qemu-user chromium umockdev bmap-tools
 )
 emulator=(qemu-system-arm qemu-utils)
 emulator_major=10
 # What a later run checks without asking dpkg: one program for each package that has one.
-programs=(gcc patch xz mkfs.fat mcopy bison flex bc perl dtc ccache debugfs sfdisk aarch64-linux-gnu-gcc qemu-aarch64 qemu-system-aarch64 chromium umockdev-wrapper)
+programs=(gcc patch xz mkfs.fat mcopy bison flex bc perl dtc ccache debugfs sfdisk aarch64-linux-gnu-gcc qemu-aarch64 qemu-system-aarch64 chromium umockdev-wrapper bmaptool)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$@" >&2; exit 3; }

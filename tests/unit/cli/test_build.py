@@ -109,7 +109,7 @@ def fill(root: Path) -> Store:
     """Three builds of one part, and fetched sources."""
     store = Store(root)
     for number in range(3):
-        folder = store.get("kernel", f"{number:032x}", lambda at: None, Deadline(5.0, "test"))
+        folder = store.get("kernel", f"{number:032x}", lambda at: None, Deadline(60.0, "test"))
         os.utime(folder / ".complete", (number, number))
     (root / "sources/linux").mkdir(parents=True)
     return store
@@ -166,5 +166,5 @@ def test_doctor_fix_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_doctor_asks_the_set_up_script_for_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "run", lambda *_, **__: "gcc\nflex\n")
-    found = {each.name: each.mend for each in doctor.examine(Deadline(5.0, "test"))}
+    found = {each.name: each.mend for each in doctor.examine(Deadline(60.0, "test"))}
     assert found["package gcc"] == found["package flex"] == "flexkit doctor --fix"

@@ -72,7 +72,7 @@ def test_a_table_that_is_wrong_moves_nothing(rock: Instance, tmp_path: Path) -> 
         sink.write(bytes(LARGE - len(before)))
 
     plan = make_plan(rock.type, "ab" * 16, "flex", images, {}, ["boot"])
-    deploy(rock, plan, {}, "release", Bus(), Deadline(60, "flash"), Ways(folder=tmp_path))
+    deploy(rock, plan, {}, "release", Bus(), Deadline(300, "flash"), Ways(folder=tmp_path))
     boot = rock.type.media[0].region("boot")
     assert first_bytes(tmp_path, 1 << 20) == before
     with card(tmp_path).open("rb") as source:
@@ -115,6 +115,6 @@ def test_a_write_that_is_none_of_its_plans_is_refused(rock: Instance, tmp_path: 
     plan = make_plan(rock.type, "ab" * 16, "flex", images, {}, ["boot"])
     astray = replace(plan, writes=tuple(replace(write, offset=0) for write in plan.writes))
     with pytest.raises(FlashError, match=r"card\.boot: 0x0 to 0x1000 is not inside that region"):
-        deploy(rock, astray, {}, "release", Bus(), Deadline(60, "flash"), Ways(folder=tmp_path))
+        deploy(rock, astray, {}, "release", Bus(), Deadline(300, "flash"), Ways(folder=tmp_path))
     assert FileMedium("card", card(tmp_path), rock.type.media[0].size).fresh is False
     assert LOADER in first_bytes(tmp_path, 1 << 20)

@@ -23,7 +23,7 @@ MODELS, KEYS = b"a user's models", b"keys"
 
 
 def soon() -> Deadline:
-    return Deadline(60, "flash")
+    return Deadline(300, "flash")
 
 
 def medium(site: Site) -> Path:

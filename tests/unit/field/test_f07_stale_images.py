@@ -19,7 +19,7 @@ STALE = "cd" * 16
 
 
 def soon() -> Deadline:
-    return Deadline(60, "flash")
+    return Deadline(300, "flash")
 
 
 def booted(identity: str, good: bool = True) -> None:

@@ -70,7 +70,7 @@ def test_a_flash_that_failed_is_entered_with_its_reason(site: Site) -> None:
         if attempt == 2:
             images["fip"].path.write_bytes(f"{OTHER} fip".encode())
         try:
-            deploy(site.instance, plan, {}, "release", Bus(), Deadline(60, "flash"))
+            deploy(site.instance, plan, {}, "release", Bus(), Deadline(300, "flash"))
             diary.append("flashed")
         except FlashError:
             continue
@@ -88,5 +88,5 @@ def test_after_a_flash_that_failed_nobody_takes_the_board_for_flashed(site: Site
     images["fip"].path.write_bytes(b"something else")
     plan = make_plan(site.instance.type, OTHER, "flex", images, {})
     with pytest.raises(FlashError):
-        deploy(site.instance, plan, {}, "release", Bus(), Deadline(60, "flash"))
+        deploy(site.instance, plan, {}, "release", Bus(), Deadline(300, "flash"))
     assert Ledger("qemu-virt").current("flex") is None

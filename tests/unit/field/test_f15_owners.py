@@ -31,7 +31,7 @@ with lock.acquire("qemu-virt"):
 
 
 def soon() -> Deadline:
-    return Deadline(60, "flash")
+    return Deadline(300, "flash")
 
 
 def regions(site: Site) -> set[bytes]:

@@ -65,7 +65,7 @@ def bench(site: Site, tmp_path: Path) -> Iterator[Bench]:
     found = boards.resolve("bench", lab)
     hasty = replace(found, type=replace(found.type, timeouts=replace(found.type.timeouts, power=0.3, boot=1.0)))
     plan = make_plan(found.type, BUILD, "flex", site.images(BUILD), {})
-    deploy(found, plan, {}, "release", Bus(), Deadline(60, "flash"), Ways(folder=tmp_path / "card"))
+    deploy(found, plan, {}, "release", Bus(), Deadline(300, "flash"), Ways(folder=tmp_path / "card"))
     yield Bench(hasty, lab, supply, cable)
     os.close(cable)
     os.close(port)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ THIRD = "ef" * 16
 
 
 def soon() -> Deadline:
-    return Deadline(60, "flash")
+    return Deadline(300, "flash")
 
 
 def on_medium(region: str = "fip", medium: str = "pflash") -> bytes:
@@ -30,6 +31,10 @@ def on_medium(region: str = "fip", medium: str = "pflash") -> bytes:
     with path.open("rb") as source:
         source.seek(0x40000 if region == "fip" else 0)
         return source.read(100).rstrip(b"\0")
+
+
+def same(one: Path, other: Path) -> bool:
+    return subprocess.run(["cmp", "-s", one, other], check=False, timeout=120).returncode == 0
 
 
 def booted(identity: str, good: bool = True) -> None:
@@ -174,6 +179,14 @@ def test_f18_a_plan_is_rehearsed_on_files(site: Site, tmp_path: Path) -> None:
                 with card.open("rb") as content:
                     content.seek(region.offset)
                     assert content.read(len(wanted)) == wanted
+        check = ["bmaptool", "copy", str(card), str(tmp_path / "copy")]
+        subprocess.run(check, check=True, capture_output=True, timeout=120)
+        assert same(card, tmp_path / "copy"), "the packaged bmaptool makes the same card of it"
+        wrong = bytearray(card.with_suffix(".bmap").read_bytes())
+        wrong[wrong.index(b"chksum=") + 8] ^= 1
+        (tmp_path / "wrong.bmap").write_bytes(wrong)
+        check[2:2] = ["--bmap", str(tmp_path / "wrong.bmap")]
+        assert subprocess.run(check, check=False, capture_output=True, timeout=120).returncode != 0
     assert list(Ledger("qemu-virt").entries()) == before
     partial = make_plan(site.instance.type, OTHER, "flex", {}, {"fip": "the vendor"})
     with pytest.raises(FlashError, match="MISSING fip: the vendor"):

@@ -21,7 +21,7 @@ OFFSET = 4 * SECTOR
 
 
 def soon() -> Deadline:
-    return Deadline(20, "flash")
+    return Deadline(120, "flash")
 
 
 def faulty(faults: Faults, seed: int = 0) -> FaultyMedium:

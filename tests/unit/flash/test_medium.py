@@ -20,7 +20,7 @@ SIZE = 10_000
 
 
 def soon() -> Deadline:
-    return Deadline(20, "flash")
+    return Deadline(120, "flash")
 
 
 def image(tmp_path: Path, data: bytes) -> Write:

@@ -30,7 +30,7 @@ UBOOT = UBoot("Hit any key to stop autoboot", " ", "=> ", 0x40000, "boot")
 LIMITS = Limits(call=10.0, enumerate=5.0)
 
 
-def soon(seconds: float = 60) -> Deadline:
+def soon(seconds: float = 300) -> Deadline:
     return Deadline(seconds, "flash")
 
 
@@ -154,8 +154,8 @@ def test_f1_what_arrives_damaged_is_not_written(tmp_path: Path) -> None:
 def test_f19_a_board_that_fell_silent_is_switched_off_and_on(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "board")
     write = image(tmp_path)
-    bench.medium._limits = Limits(call=0.5, enumerate=0.5)
     bench.medium.open(soon())
+    bench.medium._limits = Limits(call=2.0, enumerate=2.0)
     bench.consoles[-1].silent = True
     bench.silent = True
     outcome = write_region(bench.medium, write, CHUNK, soon(), lambda *_: None)

@@ -37,7 +37,7 @@ class MediumRegion:
 class Way:
     """One tool that can write a medium, in the order in which they are to be tried."""
 
-    tool: Tool = entry("the flash driver; block is an SD card in a reader or behind a mux (bmaptool)")
+    tool: Tool = entry("the flash driver; block is an SD card in a reader or behind a mux")
     at: Literal["", "sd", "emmc", "spi"] = entry("which of the board's slots it writes, where that matters", default="")
     device: str = entry("the medium's name to that tool: `mmc 1` (uboot), an alternate setting (dfu-util)", default="")
     loader: str = entry("image that has to be sent first, by its name in the build", default="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from flexkit.drivers.discovery import CardReader, Found, SerialPort, UsbBoard, l
 from flexkit.drivers.power import UhubctlPower
 from flexkit.errors import BadInput, BoardLost
 
+_CARDS = (stat.S_ISBLK, stat.S_ISREG)  # an emulated one is a file
 T = TypeVar("T", SerialPort, UsbBoard, CardReader)
 
 
@@ -140,23 +141,26 @@ def _hub_port(usb: str, deadline: Deadline) -> dict[str, str | int]:
     return {"driver": "uhubctl", "hub": hub, "port": port}
 
 
-def _unlisted(serial: str | None) -> str | None:
-    """A console that udev does not list as a USB converter's: of a console server, or of this host itself."""
-    if serial is None or serial.startswith(("socket://", "rfc2217://")):
-        return serial
+def _unlisted(named: str | None, *kinds: Callable[[int], bool]) -> str | None:
+    """What udev does not list as USB's, as it was named: a console of a console server or of this host itself, a card
+    that is no removable one. ``kinds``: what such a file may be."""
+    if named is None or named.startswith(("socket://", "rfc2217://")):
+        return named
     try:
-        return serial if stat.S_ISCHR(Path(serial).stat().st_mode) else None
+        mode = Path(named).stat().st_mode
     except OSError:
         return None
+    return named if any(kind(mode) for kind in kinds) else None
 
 
 def choose(found: Found, kind: str | None, serial: str | None, usb: str | None, sd: str | None) -> dict[str, str]:
     """The settings of the board that is there. Raises BadInput when that is none, or one of several."""
     listed = [port for port in found.ports if serial in (port.device, port.node, port.usb)]
-    other = None if listed else _unlisted(serial)
+    other = None if listed else _unlisted(serial, stat.S_ISCHR)
     port = None if other else _only("serial port", "--serial", found.ports, serial)
     board = _only("board on USB", "--usb", found.boards, usb)
-    reader = _only("card reader", "--sd", found.readers, sd) if sd else None
+    card = None if any(sd in (each.device, each.node) for each in found.readers) else _unlisted(sd, *_CARDS)
+    reader = _only("card reader", "--sd", found.readers, sd) if sd and not card else None
     if port is None and board is None and other is None:
         raise BadInput(
             "no board that the lab file does not have is connected",
@@ -167,8 +171,8 @@ def choose(found: Found, kind: str | None, serial: str | None, usb: str | None, 
         settings["serial"] = port.device if port else str(other)
     if board is not None:
         settings["usb"] = board.usb
-    if reader is not None:
-        settings["sd"] = reader.device
+    if reader is not None or card is not None:
+        settings["sd"] = reader.device if reader else str(card)
     named = board or port
     return settings | ({"identity": named.identity} if named else {})
 

@@ -19,6 +19,7 @@ from flexkit.drivers import lock, qemu
 from flexkit.errors import Busy, FlashError, FlexError
 from flexkit.events import Bus
 from flexkit.flash import backup as backups_of
+from flexkit.flash import bmap
 from flexkit.flash import ledger as ledgers
 from flexkit.flash.backup import back_up
 from flexkit.flash.engine import Outcome, open_device, write_region
@@ -67,11 +68,16 @@ def deploy_held(
 
 
 def rehearse(instance: Instance, plan: Plan, folder: Path, bus: Bus, deadline: Deadline) -> dict[str, Any]:
-    """Write a plan onto files ``folder/MEDIUM.img``, which are then what a card from sector 0 would hold (FIELD F18).
-    Nothing is entered anywhere."""
+    """Write a plan onto files ``folder/MEDIUM.img``, which are then what a card from sector 0 would hold (FIELD F18),
+    each with its block map. Nothing is entered anywhere."""
     refuse_missing(plan)
     refuse_astray(instance, plan)
-    return _Flash(instance, plan, bus, deadline, Ways(folder=folder)).write_all()
+    done = _Flash(instance, plan, bus, deadline, Ways(folder=folder)).write_all()
+    for medium in instance.type.media:
+        image = folder / f"{medium.name}.img"
+        if image.is_file():
+            bmap.write(image, [(each.offset, each.size) for each in plan.writes if each.medium == medium.name])
+    return done
 
 
 def refuse_missing(plan: Plan) -> None:

@@ -1,4 +1,10 @@
-"""An SD card in a reader of this host, or behind an SD mux: a block device, opened for this process alone."""
+"""An SD card in a reader of this host, or behind an SD mux: a block device, opened for this process alone.
+
+Not by bmaptool, which copies what its map names and believes the card: it checks the image that it reads, and reads
+nothing back; a card that takes 19 of 20 writes passes. Here each chunk is read back from the card, what is right
+already is not written, and a write that broke off is resumed. What bmaptool is made for, a card written where this tool
+is not, ``flash --rehearse`` provides for: the card as a file, and its block map (flash/bmap.py).
+"""
 
 from __future__ import annotations
 

@@ -111,7 +111,13 @@ class Ways:
             limits = replace(limits, speed=instance.baud // 20)
 
         def console(deadline: Deadline) -> Transport:
-            return watched(instance, bind_wired(instance, self._bus))
+            """Its console, of a board that is on: from the first byte if it was known to be off."""
+            site = bind_wired(instance, self._bus)
+            off = site.power.is_on(deadline) is False
+            line = watched(instance, site)
+            if off:
+                site.power.on(deadline)
+            return line
 
         rescue = self._restart(instance)
         return UBootMedium(

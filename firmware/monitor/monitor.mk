@@ -3,6 +3,7 @@
 #
 # Flex-Monitor in BL31. Set on TF-A's command line:
 #   FLEXKIT_DIR        this tree's firmware folder
+#   FLEXKIT_BACKEND    stage2 or gpt, as the board file says
 #   FLEXKIT_BOARD_H    the folder of flex_board.h, generated from the board file
 #   FLEX_BUILD_ID_HEX  the monitor's identity, 32 hex digits
 #   FLEX_DEBUG         1 for a debug profile, else absent
@@ -13,10 +14,6 @@ endif
 ifeq ($(FLEX_BUILD_ID_HEX),)
         $(error FLEX_BUILD_ID_HEX must be the monitor's identity)
 endif
-ifneq ($(INIT_UNUSED_NS_EL2),1)
-        $(error FlexKit needs INIT_UNUSED_NS_EL2=1: every core's EL2 is the monitor's)
-endif
-
 FLEX_MONITOR_DIR	:=	$(FLEXKIT_DIR)/monitor
 
 FLEXKIT			:=	1
@@ -27,7 +24,7 @@ PLAT_INCLUDES		+=	-I$(FLEXKIT_DIR)/abi			\
 				-I$(FLEX_MONITOR_DIR)/core		\
 				-I$(FLEX_MONITOR_DIR)/machine		\
 				-I$(FLEX_MONITOR_DIR)/smmu		\
-				-I$(FLEX_MONITOR_DIR)/stage2		\
+				-I$(FLEX_MONITOR_DIR)/$(FLEXKIT_BACKEND)	\
 				-I$(FLEX_MONITOR_DIR)/glue
 
 BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
@@ -35,14 +32,35 @@ BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
 				$(FLEX_MONITOR_DIR)/core/batch.c	\
 				$(FLEX_MONITOR_DIR)/core/move.c		\
 				$(FLEX_MONITOR_DIR)/core/region.c	\
+				$(FLEX_MONITOR_DIR)/machine/abort.c	\
+				$(FLEX_MONITOR_DIR)/machine/redistributors.c \
 				$(FLEX_MONITOR_DIR)/machine/machine.c	\
-				$(FLEX_MONITOR_DIR)/stage2/stage2.c	\
-				$(FLEX_MONITOR_DIR)/stage2/el2.c	\
-				$(FLEX_MONITOR_DIR)/stage2/gicr.c	\
-				$(FLEX_MONITOR_DIR)/stage2/protect.c	\
+				$(FLEX_MONITOR_DIR)/smmu/dma.c		\
 				$(FLEX_MONITOR_DIR)/smmu/smmuv3.c	\
+				$(FLEX_MONITOR_DIR)/smmu/tables.c	\
 				$(FLEX_MONITOR_DIR)/glue/flex_smc.c	\
 				$(FLEX_MONITOR_DIR)/glue/flex_boot.c
+
+# FLEX_NW_MODE: where the normal world's kernel runs, and calls from.
+ifeq ($(FLEXKIT_BACKEND),stage2)
+ifneq ($(INIT_UNUSED_NS_EL2),1)
+        $(error the stage2 backend needs INIT_UNUSED_NS_EL2=1: every core's EL2 is the monitor's)
+endif
+$(eval $(call add_define_val,FLEX_NW_MODE,MODE_EL1))
+BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/stage2/el2.c	\
+				$(FLEX_MONITOR_DIR)/stage2/fault.c	\
+				$(FLEX_MONITOR_DIR)/stage2/protect.c
+else ifeq ($(FLEXKIT_BACKEND),gpt)
+ifneq ($(ENABLE_RME)$(ENABLE_RMM)$(RME_GPT_MAX_BLOCK),100)
+        $(error the gpt backend needs ENABLE_RME=1, ENABLE_RMM=0 and RME_GPT_MAX_BLOCK=0: GPIs of single pages)
+endif
+$(eval $(call add_define_val,FLEX_NW_MODE,MODE_EL2))
+BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/gpt/fault.c		\
+				$(FLEX_MONITOR_DIR)/gpt/gpt.c		\
+				$(FLEX_MONITOR_DIR)/gpt/protect.c
+else
+        $(error FLEXKIT_BACKEND must be stage2 or gpt)
+endif
 
 BL2_SOURCES		+=	$(FLEX_MONITOR_DIR)/glue/flex_fdt.c
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from attacker import PATTERN, Attacker, abi
 
 from flexkit import boards, build, models
 from flexkit.boards.lab import Instance
-from flexkit.build.manifest import Manifest
+from flexkit.build.manifest import Flavour, Manifest
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, open_board
 from flexkit.events import Bus
@@ -34,23 +35,47 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked ``boards(TYPE...)`` run once on each of them, all others on qemu-virt."""
+    marker = metafunc.definition.get_closest_marker("boards")
+    if marker is not None and "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", marker.args, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def manifests() -> dict[str, Manifest]:
-    """Both flavours, built from this tree (under a second when nothing changed)."""
+def kind(request: pytest.FixtureRequest) -> str:
+    """The board type under test."""
+    return str(getattr(request, "param", BOARD))
+
+
+@cache
+def _build(kind: str) -> dict[str, Manifest]:
     limit = Deadline(BUILD_SECONDS, "build for the system tests")
-    return {name: build.run(boards.load(BOARD), flavour=name, bus=Bus(), deadline=limit) for name in ("flex", "stock")}
+    flavours: tuple[Flavour, ...] = ("flex", "stock") if kind == BOARD else ("flex",)
+    return {name: build.run(boards.load(kind), flavour=name, bus=Bus(), deadline=limit) for name in flavours}
 
 
-@pytest.fixture(scope="session")
-def instance(state: Path, manifests: dict[str, Manifest]) -> Instance:
-    """An emulated board of its own, flashed with both flavours."""
-    site = state / "lab.toml"
-    site.write_text(f'[board.system-tests]\ntype = "{BOARD}"\n')
-    found = boards.resolve("system-tests", site)
-    for manifest in manifests.values():
+@cache
+def _flash(kind: str, state: Path) -> Instance:
+    site = state / f"{kind}.toml"
+    site.write_text(f'[board.{kind}-tests]\ntype = "{kind}"\n')
+    found = boards.resolve(f"{kind}-tests", site)
+    for manifest in _build(kind).values():
         plan = make_plan(found.type, manifest.identity, manifest.flavour, manifest.images, manifest.missing)
         deploy(found, plan, manifest.parts, manifest.profile, Bus(), Deadline(300, "flash"))
     return found
+
+
+@pytest.fixture(scope="session")
+def manifests(kind: str) -> dict[str, Manifest]:
+    """Its flavours, built from this tree (under a second when nothing changed); "stock" of qemu-virt alone."""
+    return _build(kind)
+
+
+@pytest.fixture(scope="session")
+def instance(state: Path, kind: str) -> Instance:
+    """An emulated board of its own, flashed with them."""
+    return _flash(kind, state)
 
 
 @pytest.fixture(scope="session")

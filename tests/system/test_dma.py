@@ -18,6 +18,7 @@ from flexkit.deadline import Deadline
 from flexkit.drivers import Session
 from flexkit.link.client import InferResult
 
+pytestmark = pytest.mark.boards("qemu-virt", "qemu-virt-rme")
 ABI = abi()
 EFAULT = -14
 SECTORS = 8

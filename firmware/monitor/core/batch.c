@@ -85,7 +85,7 @@ void flex_scrub(struct flex_monitor *m, uint64_t page)
 /* The first `count` pages of the batch are the secure world's, or, when the SMMU is silent, the NW's again. */
 static int donate_commit(struct flex_monitor *m, const struct flex_batch *b, uint32_t count)
 {
-	int rc = (count != 0U) ? m->ops->invalidate() : FLEX_OK;
+	int rc = (count != 0U) ? m->ops->invalidate(b->page, count, FLEX_PAGE_SIZE) : FLEX_OK;
 	uint32_t i;
 
 	if (rc != FLEX_OK) {

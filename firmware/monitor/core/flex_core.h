@@ -78,9 +78,14 @@ struct flex_ops {
 	void (*map)(uint64_t page);		/* NW has the page, once publish() has returned */
 	void (*unmap_block)(uint64_t block);
 	void (*map_block)(uint64_t block);
-	int (*invalidate)(void);		/* TLBs of all cores, then the SMMU's: FLEX_OK or FLEX_E_TIMEOUT */
+	/*
+	 * What was unmapped is forgotten by the TLBs of all cores and by the SMMU, and what caches hold of it for the NW is
+	 * in memory, where the secure world reads it: FLEX_OK or FLEX_E_TIMEOUT. `count` addresses, 0 for none; of each
+	 * `size` bytes were unmapped.
+	 */
+	int (*invalidate)(const uint64_t *page, uint32_t count, uint64_t size);
 	void (*publish)(void);
-	void (*scrub)(uint64_t page);		/* zero one page and clean it to the point of coherency */
+	void (*scrub)(uint64_t page);		/* zero one page and clean it, to where the NW reads it */
 	void (*copy)(uint64_t to, uint64_t from); /* one page; the secure world will read it, nobody else */
 	bool (*interrupt_pending)(void);
 	uint64_t (*ticks)(void);

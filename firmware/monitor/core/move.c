@@ -98,7 +98,7 @@ int flex_move(struct flex_monitor *m, struct flex_call *call)
 		return FLEX_E_STATE;
 	}
 	move_seize(m, &b, new);
-	rc = m->ops->invalidate();
+	rc = m->ops->invalidate(new, b.count, FLEX_PAGE_SIZE);
 	call->ret[2] = move_pairs(m, &b, new, rc != FLEX_OK);
 	if (rc != FLEX_OK) {
 		return rc;

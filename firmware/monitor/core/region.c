@@ -107,7 +107,7 @@ static int blocks_secure(struct flex_monitor *m, uint64_t base, uint64_t size)
 	for (at = 0U; at < size; at += FLEX_BLOCK_SIZE) {
 		m->ops->unmap_block(base + at);
 	}
-	if (m->ops->invalidate() != FLEX_OK) {
+	if (m->ops->invalidate(&base, 1U, size) != FLEX_OK) {
 		blocks_map(m, base, size);
 		blocks_open(m, base, size);
 		return FLEX_E_TIMEOUT;

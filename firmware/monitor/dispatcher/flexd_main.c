@@ -125,7 +125,8 @@ static int32_t flexd_setup(void)
 	return 0;
 }
 
-static bool flexd_from_ns_el1(void *handle, u_register_t flags)
+/* From the level where the normal world's kernel runs. */
+static bool flexd_from_nw(void *handle, u_register_t flags)
 {
 	uint64_t spsr;
 
@@ -133,7 +134,7 @@ static bool flexd_from_ns_el1(void *handle, u_register_t flags)
 		return false;
 	}
 	spsr = SMC_GET_EL3(handle, CTX_SPSR_EL3);
-	return GET_RW(spsr) == MODE_RW_64 && GET_EL(spsr) == MODE_EL1;
+	return GET_RW(spsr) == MODE_RW_64 && GET_EL(spsr) == FLEX_NW_MODE;
 }
 
 /* A call of the normal world: x0..x6 go to the payload's vector as they are; the payload checks them. */
@@ -213,7 +214,7 @@ static uintptr_t flexd_smc_handler(uint32_t smc_fid, u_register_t x1, u_register
 	default:
 		SMC_RET1(handle, SMC_UNK);
 	}
-	if (!flexd_from_ns_el1(handle, flags)) {
+	if (!flexd_from_nw(handle, flags)) {
 		SMC_RET1(handle, (u_register_t)FLEX_E_DENIED);
 	}
 	if (core->state != FLEXD_ON) {

@@ -15,7 +15,7 @@
 /*
  * flex_smc_handler() - a call of our range, from any world
  *
- * The normal world calls from EL1 alone: at its EL2 nothing runs but the monitor's vectors.
+ * The normal world calls from the level where its kernel runs, and from no other: FLEX_NW_MODE (monitor.mk).
  */
 uintptr_t flex_smc_handler(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, uint64_t x4, void *cookie,
 			   void *handle, uint64_t flags)
@@ -31,7 +31,8 @@ uintptr_t flex_smc_handler(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, 
 	if (fid == FLEX_MON_EL2_FAULT) {
 		return flex_backend_fault(handle);
 	}
-	if (GET_EL(read_ctx_reg(get_el3state_ctx(handle), CTX_SPSR_EL3)) != MODE_EL1) {
+	if (GET_EL(read_ctx_reg(get_el3state_ctx(handle), CTX_SPSR_EL3)) !=
+	    ((call.caller == FLEX_CALLER_PAYLOAD) ? MODE_EL1 : FLEX_NW_MODE)) {
 		SMC_RET1(handle, FLEX_E_DENIED);
 	}
 	(void)flex_dispatch(&flex_monitor, &call);

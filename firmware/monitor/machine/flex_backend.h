@@ -8,12 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "flex_core.h"
+#include "flex_machine.h"
 
 extern const struct flex_ops flex_backend_ops;
 
 /* At boot, on one core, after flex_core_init(): protection is off, so that the first switch to on only has to look. */
 void flex_backend_prepare(void);
+
+/* What of the hidden region is the backend's own: its words in a pass. */
+void flex_backend_pass(struct flex_pass *pass);
 
 /* A core is about to enter the normal world from power-on, or leaves it for power-off: called by TF-A. */
 void flex_core_enter(void);

@@ -10,11 +10,13 @@
 #include <lib/spinlock.h>
 #include <plat/common/platform.h>
 
+#include "dma.h"
 #include "flex_backend.h"
+#include "redistributors.h"
 #include "smmuv3.h"
 #include "stage2.h"
+#include "tables.h"
 
-#define PASSES		3U	/* one may put right what the normal world spoilt, one must find nothing */
 /* For all cores to come, also on an emulator that its host does not let run. */
 #define MEET_TICKS	(3U * (uint64_t)FLEX_BOARD_COUNTER_HZ)
 
@@ -46,74 +48,26 @@ static bool protect_is_on(void)
 	return *(volatile bool *)&meet.on;
 }
 
-static void pass_over(struct flex_pass *pass)
+void flex_backend_pass(struct flex_pass *pass)
 {
-	stage2_tables(pass);
 	el2_vectors(pass);
-	smmu_tables(pass, HIDDEN_STAGE2, STAGE2_VTCR, STAGE2_VMID);
 }
 
 void flex_backend_prepare(void)
 {
-	struct flex_pass pass = { .same = true };
-
-	pass_over(&pass);
-	stage2_publish();
+	dma_prepare();
 }
 
-/*
- * What lies in the tables is not believed. No core runs the normal world now, but bus masters do, and they reach the
- * tables until the SMMU translates: so it is turned on first, by the tables as they lie, which can be no worse than
- * the bypass before it; then each word is put right, and the SMMU forgets. A pass that had to put anything right is
- * followed by another: a bus master that keeps writing is found out, and nothing is protected then. What this leaves
- * open is one that restores every word just before it is read and spoils it again before the SMMU forgets; only
- * blocking all transfers meanwhile would close that, and it would break those of the honest.
- */
-static int tables_right(void)
-{
-	struct flex_pass pass;
-	unsigned int i;
-	int rc;
-
-	for (i = 0U; i < PASSES; i++) {
-		pass.same = true;
-		pass_over(&pass);
-		stage2_publish();
-		rc = smmu_invalidate();
-		if ((rc != FLEX_OK) || pass.same) {
-			return rc;
-		}
-	}
-	return FLEX_E_BUSY;
-}
-
-static int turn_on(void)
-{
-	int rc = gicr_quiet() ? smmu_on() : FLEX_E_NOSYS;
-
-	if (rc == FLEX_OK) {
-		rc = tables_right();
-	}
-	if (rc != FLEX_OK) {
-		(void)smmu_off();
-		return rc;
-	}
-	meet.on = true;
-	flex_machine_dirty(true);
-	return FLEX_OK;
-}
-
-static int turn_off(void)
+static int turn(bool on)
 {
 	int rc;
 
-	if (flex_monitor.stat[FLEX_STAT_SECURE_PAGES] != 0U) {
-		return FLEX_E_STATE;
+	if (on && !gicr_quiet()) {
+		return FLEX_E_NOSYS;
 	}
-	rc = smmu_off();
+	rc = on ? dma_on() : dma_off();
 	if (rc == FLEX_OK) {
-		meet.on = false;
-		flex_machine_dirty(false);
+		meet.on = on;
 	}
 	return rc;
 }
@@ -123,7 +77,7 @@ static void decide(void)
 	uint64_t now;
 
 	if ((meet.online & ~meet.arrived) == 0U) {
-		meet.result = meet.target ? turn_on() : turn_off();
+		meet.result = turn(meet.target);
 		now = read_cntpct_el0();
 		flex_monitor.stat[meet.target ? FLEX_STAT_PROTECT_ON_TICKS : FLEX_STAT_PROTECT_OFF_TICKS] =
 			now - meet.begin;
@@ -216,9 +170,12 @@ static void op_unmap_block(uint64_t block)
 	stage2_unmap_block(block);
 }
 
-static int op_invalidate(void)
+static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
 {
-	stage2_tlbi();
+	(void)page;
+	(void)count;
+	(void)size;
+	el2_tlbi();
 	return smmu_invalidate();
 }
 

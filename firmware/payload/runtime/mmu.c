@@ -107,7 +107,7 @@ const uint64_t *rt_window_entries(void)
 
 void rt_window_set(uint64_t slot, uint64_t page)
 {
-	uint64_t entry = page ? page | PTE_DATA | PTE_NS | PTE_TABLE : 0;
+	uint64_t entry = page ? page | PTE_DATA | PTE_DONATED | PTE_TABLE : 0;
 
 	__atomic_store_n(&window_level3[slot], entry, __ATOMIC_RELEASE);
 }
@@ -137,7 +137,7 @@ void *rt_region_map(uint64_t base, uint64_t size)
 {
 	for (uint64_t offset = base - FLEX_BOARD_DRAM_BASE; offset < base - FLEX_BOARD_DRAM_BASE + size; offset += MIB2)
 		region_level2[offset >> 30][offset >> 21 & (ENTRIES - 1)] =
-			(FLEX_BOARD_DRAM_BASE + offset) | PTE_DATA | PTE_NS;
+			(FLEX_BOARD_DRAM_BASE + offset) | PTE_DATA | PTE_DONATED;
 	rt_window_sync();
 	return (void *)(RT_REGIONS + (base - FLEX_BOARD_DRAM_BASE));
 }

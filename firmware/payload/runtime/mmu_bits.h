@@ -23,6 +23,7 @@
 #define PTE_TABLE (1UL << 1) /* a table at levels 1 and 2, a page at level 3; a block has 0 */
 #define PTE_IO (1UL << 2)    /* attribute 1 */
 #define PTE_NS (1UL << 5)    /* ordinary DRAM: what the NW calls non-secure memory */
+#define PTE_DONATED (FLEX_BOARD_GPT ? 0 : PTE_NS) /* under gpt a page is secure memory while it is ours */
 #define PTE_RO (1UL << 7)
 #define PTE_SHARED (3UL << 8)
 #define PTE_AF (1UL << 10)

@@ -27,6 +27,7 @@ static void op_unmap(uint64_t page)
 	fake.mapped[i] = false;
 	fake.clean[i] = false;
 	fake.touched[i] = false;
+	fake.settled[i] = false;
 	__atomic_store_n(&fake.stale[i], true, __ATOMIC_RELAXED); /* another core's invalidation may look at it */
 	if (fake.on_unmap != NULL) {
 		fake.on_unmap(page);
@@ -68,6 +69,7 @@ static void op_copy(uint64_t to, uint64_t from)
 	EXPECT_EQ(state_of(j), FLEX_PAGE_BUSY);
 	EXPECT(!fake.mapped[i] && !fake.mapped[j]);
 	EXPECT(!__atomic_load_n(&fake.stale[i], __ATOMIC_RELAXED));
+	EXPECT(fake.settled[i]);
 	fake.content[i] = fake.content[j];
 	fake.touched[i] = true;
 	fake.touched[j] = true;
@@ -86,6 +88,7 @@ static void op_unmap_block(uint64_t block)
 		EXPECT(fake.mapped[i]);
 		fake.mapped[i] = false;
 		fake.clean[i] = false;
+		fake.settled[i] = false;
 		__atomic_store_n(&fake.stale[i], true, __ATOMIC_RELAXED);
 	}
 }
@@ -101,10 +104,24 @@ static void op_map_block(uint64_t block)
 	}
 }
 
-static int op_invalidate(void)
+static void settle(uint64_t page, uint64_t size)
+{
+	uint64_t at;
+
+	for (at = 0U; (page != 0U) && (at < size); at += FLEX_PAGE_SIZE) {
+		EXPECT(!fake.mapped[number(page + at)]);
+		fake.settled[number(page + at)] = true;
+	}
+}
+
+static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
 {
 	unsigned int i;
 
+	EXPECT(count != 0U);
+	for (i = 0U; i < count; i++) {
+		settle(page[i], size);
+	}
 	(void)__atomic_add_fetch(&fake.invalidations, 1U, __ATOMIC_RELAXED);
 	if (fake.smmu_silent) {
 		return FLEX_E_TIMEOUT;
@@ -308,7 +325,7 @@ static bool check_page(unsigned int i)
 	EXPECT(state <= FLEX_PAGE_HIDDEN);
 	EXPECT(state != FLEX_PAGE_BUSY);
 	EXPECT_EQ(fake.mapped[i], !secure && (state != FLEX_PAGE_HIDDEN));
-	EXPECT(!secure || !fake.stale[i]);
+	EXPECT(!secure || (!fake.stale[i] && fake.settled[i]));
 	EXPECT(!in_region(i) || (state == FLEX_PAGE_NORMAL));
 	EXPECT((state != FLEX_PAGE_NORMAL) || (slot == 0U));
 	EXPECT((state != FLEX_PAGE_DONATED) || (slot == FLEX_SLOT_NONE));

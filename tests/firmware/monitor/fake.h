@@ -32,6 +32,7 @@ struct fake {
 	struct flex_monitor m;
 	bool mapped[PAGES];	/* stage 2 says so */
 	bool stale[PAGES];	/* a TLB may still say so */
+	bool settled[PAGES];	/* named to invalidate() since it was unmapped: what caches held of it is in memory */
 	bool clean[PAGES];	/* scrubbed since it was taken */
 	bool touched[PAGES];	/* either end of a move's copy since it was taken */
 	uint64_t content[PAGES];

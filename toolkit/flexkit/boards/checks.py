@@ -48,8 +48,8 @@ def _check_isolation(document: toml.Document, board: Board) -> None:
     if bool(board.build.monitor_missing) == isolated:
         where = ("build", "monitor_missing")
         raise document.error(where, "build.monitor_missing must give the reason exactly when backend is 'none'")
-    if board.backend == "stage2" and board.gic is None:
-        raise document.error((), "[gic] is missing: under stage 2 the monitor watches the redistributors")
+    if isolated and board.gic is None:
+        raise document.error((), "[gic] is missing: the monitor watches the redistributors")
     if board.smmu is None and any(master.gate == "smmu" for master in board.dma):
         index = next(i for i, master in enumerate(board.dma) if master.gate == "smmu")
         raise document.error(

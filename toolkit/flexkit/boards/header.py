@@ -48,6 +48,7 @@ def render(board: Board) -> str:
         wide += [("FLASH_BASE", board.secure_flash.base), ("FLASH_BLOCK", board.secure_flash.block)]
     lines += [f"#define FLEX_BOARD_{name} FLEX_BOARD_U({value:#x})" for name, value in wide]
     plain = [
+        ("GPT", int(board.backend == "gpt")),
         ("IPA_BITS", memory.ipa_bits),
         ("CORES", board.cpu.cores),
         ("COUNTER_HZ", board.cpu.counter_hz),

@@ -14,7 +14,8 @@ from flexkit.deadline import Deadline
 from flexkit.errors import BuildError
 from flexkit.proc import run
 
-_STOCK_PATCHES = "0001-*.patch"  # BL33 from a FIP of its own: both flavours lie on the medium alike
+# Of both flavours: BL33 from a FIP of its own, so that they lie on the medium alike; RME without a realm world.
+_STOCK_PATCHES = ("0001-*.patch", "0006-*.patch")
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ def build(
     """Make the boot loaders and fiptool into ``folder``. ``patches`` is firmware/tf-a."""
     tree, log, out = folder / "tf-a", folder / "build.log", folder / "out"
     unpack(source, tree, deadline)
-    pattern = "*.patch" if monitor else _STOCK_PATCHES
-    tools.patch(tree, list((patches / "patches").glob(pattern)), deadline)
-    words = [*_words(board), f"BUILD_BASE={out}", *(_monitor_words(monitor) if monitor else [])]
+    patterns = ("*.patch",) if monitor else _STOCK_PATCHES
+    tools.patch(tree, [each for pattern in patterns for each in (patches / "patches").glob(pattern)], deadline)
+    words = [*_words(board), f"BUILD_BASE={out}", *(_monitor_words(board, monitor) if monitor else [])]
     recipe = board.build.tfa
     tools.make(tree, [*words, *recipe.images, "fiptool"], deadline, log=log)
     made = out / recipe.platform / "release"
@@ -77,9 +78,10 @@ def _second_package(board: Board) -> list[str]:
     return [f"QEMU_BL33_FIP_BASE={each.offset:#x}" for each in regions if each.image in ("kernel-fip", "uboot-fip")]
 
 
-def _monitor_words(monitor: Monitor) -> list[str]:
+def _monitor_words(board: Board, monitor: Monitor) -> list[str]:
     return [
         "SPD=flexd",
+        f"FLEXKIT_BACKEND={board.backend}",
         "INIT_UNUSED_NS_EL2=1",
         f"FLEXKIT_DIR={monitor.firmware}",
         f"FLEXKIT_BOARD_H={monitor.header}",

@@ -11,7 +11,7 @@
 #include <lib/cassert.h>
 #include <lib/utils_def.h>
 
-#include "stage2.h"
+#include "tables.h"
 
 /* A level-3 table holds DRAM alone, or none. */
 CASSERT(((FLEX_BOARD_DRAM_BASE | FLEX_BOARD_DRAM_SIZE) & (FLEX_BLOCK_SIZE - 1U)) == 0U, flex_dram_alignment);
@@ -183,20 +183,4 @@ void stage2_publish(void)
 {
 	dsbish();
 	isb();
-}
-
-/*
- * Forgets stages 1 and 2 of the normal world in the TLBs of all cores: a TLB holds the two combined, so that the
- * stage-2 entry alone would not do. EL3 reaches the normal world's entries only with SCR_EL3.NS set.
- */
-void stage2_tlbi(void)
-{
-	u_register_t scr = read_scr_el3();
-
-	write_scr_el3(scr | SCR_NS_BIT);
-	isb();
-	__asm__ volatile("dsb ishst\n\ttlbi vmalls12e1is\n\tdsb ish\n\tisb" : : : "memory");
-	write_scr_el3(scr);
-	isb();
-	flex_count(&flex_monitor, FLEX_STAT_TLBI, 1U);
 }

@@ -1,0 +1,25 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ */
+/* Stage-2 tables: what the SMMU translates bus masters by, and under the stage2 backend the cores as well. */
+#ifndef FLEX_TABLES_H
+#define FLEX_TABLES_H
+
+#include "flex_machine.h"
+
+/* 40-bit IPA and PA, 4K granule, walk starts at level 1, inner-shareable write-back walks. */
+#define STAGE2_VTCR		UINT64_C(0x80023558)
+#define STAGE2_VMID		UINT64_C(0)
+
+#if FLEX_BOARD_IPA_BITS != 40
+#error "STAGE2_VTCR is for 40-bit intermediate physical addresses"
+#endif
+
+void stage2_tables(struct flex_pass *pass);
+void stage2_unmap(uint64_t page);
+void stage2_map(uint64_t page);
+void stage2_unmap_block(uint64_t block);
+void stage2_map_block(uint64_t block);
+void stage2_publish(void);
+
+#endif /* FLEX_TABLES_H */

@@ -62,8 +62,11 @@ static void op_block(uint64_t block)
 	(void)block;
 }
 
-static int op_invalidate(void)
+static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
 {
+	(void)page;
+	(void)count;
+	(void)size;
 	return FLEX_OK;
 }
 

@@ -71,7 +71,7 @@ def discover(
     if as_json:
         print_json({**dataclasses.asdict(found), "added": settings or None})
     else:
-        _show(found, site)
+        _show(found, site, added=name is not None)
 
 
 def _wait(types: Sequence[boards.Board], deadline: Deadline) -> Found:
@@ -202,7 +202,7 @@ def _type(kind: str | None, board: UsbBoard | None) -> str:
     raise BadInput("nothing tells what type of board it is", mend=f"say it: --type {'|'.join(boards.known())}")
 
 
-def _show(found: Found, site: boards.Lab) -> None:
+def _show(found: Found, site: boards.Lab, *, added: bool) -> None:
     """A line each; whose it is, where the lab file has it."""
     claims = _claims(site)
     for port in found.ports:
@@ -217,7 +217,7 @@ def _show(found: Found, site: boards.Lab) -> None:
         owner = claims.get(reader.device) or claims.get(reader.node)
         card = f"card of {reader.size / 1e9:.1f} GB" if reader.size else "no card"
         click.echo(f"reader  {reader.device}  {reader.title}, {card}{_of(owner)}")
-    if not found:
+    if not found and not added:
         click.echo("nothing that could be a board's is connected", err=True)
 
 

@@ -57,15 +57,18 @@ class Ways:
 
     def choose(self, instance: Instance, medium: Medium) -> Way:
         """The first way that this site has."""
-        ways = [way for way in medium.ways or (_FILE,) if self._via in (None, way.tool)]
-        if not ways:
-            ways = [way for way in medium.ways or (_FILE,) if way.tool == "file"]  # what the tool named does not reach
+        ways = self.candidates(medium)
         lacking = {way.tool: _lack(instance, medium, way) for way in ways}
         for way in ways:
             if not lacking[way.tool]:
                 return way
         told = "; ".join(f"{tool}: {reason}" for tool, reason in lacking.items())
         raise FlashError(f"{instance.name}: no way to the medium {medium.name} ({told or f'not by {self._via}'})")
+
+    def candidates(self, medium: Medium) -> list[Way]:
+        """Ways in the order in which they are tried: the one that was named; what it does not reach is a file."""
+        there = medium.ways or (_FILE,)
+        return [way for way in there if self._via in (None, way.tool)] or [way for way in there if way.tool == "file"]
 
     def make(self, instance: Instance, medium: Medium, way: Way, flavour: str) -> FlashMedium:
         """The driver of a way."""
@@ -193,7 +196,7 @@ def shown(instance: Instance, medium: Medium, write: Write, ways: Ways, flavour:
     try:
         way = ways.choose(instance, medium)
     except FlashError:
-        way = (medium.ways or (_FILE,))[0]
+        way = (*ways.candidates(medium), *medium.ways, _FILE)[0]
     driver = ways.make(instance, medium, way, flavour)
     try:
         return way.tool, driver.describe(write)

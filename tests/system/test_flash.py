@@ -71,22 +71,22 @@ def test_everything_arrived_over_the_console(flashed: Instance, built: Manifest)
 
 
 def test_what_differs_alone_is_written_again(flashed: Instance, built: Manifest) -> None:
-    region = flashed.type.medium("disk").region("boot")
+    region = flashed.type.medium("disk").region("boot-a")
     with (qemu.media_folder(flashed.name, "flex") / "disk.img").open("r+b") as card:
         card.seek(region.offset + 3 * STEP)
         data = card.read(8)
         card.seek(region.offset + 3 * STEP)
         card.write(bytes(byte ^ 0xFF for byte in data))
-    assert differences(flashed, built) == ["disk.boot"]
-    plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot"])
+    assert differences(flashed, built) == ["disk.boot-a"]
+    plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot-a"])
     done = deploy(flashed, plan, built.parts, built.profile, Bus(), Deadline(200, "flash"), Ways("uboot"))
-    assert done["disk.boot"]["written"] == 1
+    assert done["disk.boot-a"]["written"] == 1
     assert differences(flashed, built) == []
 
 
 def test_power_lost_half_way_is_recovered_from(flashed: Instance, built: Manifest) -> None:
     """F19: the board goes off in the middle of a write; it is started again, and the flash goes on where it was."""
-    region = flashed.type.medium("disk").region("boot")
+    region = flashed.type.medium("disk").region("boot-a")
     with (qemu.media_folder(flashed.name, "flex") / "disk.img").open("r+b") as card:
         card.seek(region.offset)
         card.write(b"\xee" * 4 * STEP)
@@ -101,9 +101,9 @@ def test_power_lost_half_way_is_recovered_from(flashed: Instance, built: Manifes
             killed.append(process.pid)
             process.kill()
 
-    plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot"])
+    plan = make_plan(flashed.type, built.identity, built.flavour, built.images, built.missing, ["boot-a"])
     bus = Bus([pull_the_plug])
     done = deploy(flashed, plan, built.parts, built.profile, bus, Deadline(200, "flash"), ways)
     assert len(killed) == 1
-    assert done["disk.boot"]["recovered"] >= 1
+    assert done["disk.boot-a"]["recovered"] >= 1
     assert differences(flashed, built) == []

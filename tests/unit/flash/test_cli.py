@@ -129,7 +129,7 @@ def test_a_board_in_somebodys_hands_is_8(builds: Builds, capfd: pytest.CaptureFi
 def test_a_rehearsal_makes_files_and_enters_nothing(builds: Builds, tmp_path: Path) -> None:
     assert run(["flash", "--rehearse", str(tmp_path / "card")]) == 0
     assert {path.name for path in (tmp_path / "card").iterdir()} == {
-        f"{medium.name}.img" for medium in builds.site.instance.type.media
+        f"{medium.name}.{end}" for medium in builds.site.instance.type.media for end in ("img", "bmap")
     }
     assert len(list(Ledger("qemu-virt").entries())) == 1
 

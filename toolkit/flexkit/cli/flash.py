@@ -93,6 +93,8 @@ def flash(
         print_json({"board": instance.name, "flavour": flavour, "build": manifest.identity, "regions": done})
         return
     click.echo(f"{instance.name}: build {manifest.identity[:12]} ({flavour}) verified, {_told(done)}")
+    if rehearse is not None:
+        click.echo(f"onto a card elsewhere: bmaptool copy {rehearse}/MEDIUM.img /dev/CARD")
 
 
 def _told(done: Mapping[str, Any]) -> str:

@@ -16,6 +16,9 @@ ifeq ($(FLEX_BUILD_ID_HEX),)
 endif
 FLEX_MONITOR_DIR	:=	$(FLEXKIT_DIR)/monitor
 
+# 1 when flex_board.h has a line with these words, else 0: what the board has decides what is linked.
+flex_board_has		=	$(shell grep -cw -e '$(1)' $(FLEXKIT_BOARD_H)/flex_board.h)
+
 FLEXKIT			:=	1
 $(eval $(call add_define,FLEXKIT))
 
@@ -33,10 +36,8 @@ BL31_SOURCES		+=	services/el3/ven_el3_svc.c		\
 				$(FLEX_MONITOR_DIR)/core/move.c		\
 				$(FLEX_MONITOR_DIR)/core/region.c	\
 				$(FLEX_MONITOR_DIR)/machine/abort.c	\
-				$(FLEX_MONITOR_DIR)/machine/redistributors.c \
 				$(FLEX_MONITOR_DIR)/machine/machine.c	\
 				$(FLEX_MONITOR_DIR)/smmu/dma.c		\
-				$(FLEX_MONITOR_DIR)/smmu/smmuv3.c	\
 				$(FLEX_MONITOR_DIR)/smmu/tables.c	\
 				$(FLEX_MONITOR_DIR)/glue/flex_smc.c	\
 				$(FLEX_MONITOR_DIR)/glue/flex_boot.c
@@ -62,11 +63,27 @@ else
         $(error FLEXKIT_BACKEND must be stage2 or gpt)
 endif
 
+ifeq ($(call flex_board_has,FLEX_BOARD_GICR_BASE),1)
+BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/machine/redistributors.c
+else
+BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/machine/no_redistributors.c
+endif
+ifeq ($(call flex_board_has,FLEX_BOARD_SMMU_BASE),1)
+BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/smmu/smmuv3.c
+else
+BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/smmu/no_smmu.c
+endif
+
 BL2_SOURCES		+=	$(FLEX_MONITOR_DIR)/glue/flex_fdt.c
 
 # BL31 links no library that could hold the out-of-line ones. Atomics are asserted at boot, and stays in EL3 are counted.
+# Cores without them get loops of exclusive loads and stores.
 TF_CFLAGS		+=	-mno-outline-atomics
+ifeq ($(call flex_board_has,FLEX_BOARD_HAS_ATOMICS 1),1)
 BL31_CFLAGS		+=	-O2 -march=armv8-a+lse
+else
+BL31_CFLAGS		+=	-O2 -march=armv8-a
+endif
 
 FLEX_BUILD_ID_FIRST	:=	$(shell printf %.16s $(FLEX_BUILD_ID_HEX))
 BL31_CPPFLAGS		+=	-DFLEX_BUILD_ID_HEX='"$(FLEX_BUILD_ID_HEX)"' \

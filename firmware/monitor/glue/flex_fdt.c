@@ -16,6 +16,10 @@ static int add_service_node(void *fdt)
 		cpu_to_fdt64(FLEX_BOARD_SHARED_BASE),
 		cpu_to_fdt64(FLEX_BOARD_SHARED_SIZE),
 	};
+	const uint64_t dram[] = {
+		cpu_to_fdt64(FLEX_BOARD_DRAM_BASE),
+		cpu_to_fdt64(FLEX_BOARD_DRAM_SIZE),
+	};
 	int firmware = fdt_path_offset(fdt, "/firmware");
 	int node, rc;
 
@@ -30,7 +34,10 @@ static int add_service_node(void *fdt)
 		return node;
 	}
 	rc = fdt_setprop_string(fdt, node, "compatible", "flexkit,flexserve");
-	return (rc != 0) ? rc : fdt_setprop(fdt, node, "shared", shared, sizeof(shared));
+	if (rc == 0) {
+		rc = fdt_setprop(fdt, node, "shared", shared, sizeof(shared));
+	}
+	return (rc != 0) ? rc : fdt_setprop(fdt, node, "dram", dram, sizeof(dram));
 }
 
 int flex_fdt_fixup(void *fdt)

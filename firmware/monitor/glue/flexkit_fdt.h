@@ -9,7 +9,8 @@
  * @fdt: an opened tree with room for three nodes
  *
  * /reserved-memory: "flexkit-tables" and "flexkit-shared", both no-map. /firmware/flexserve, compatible
- * "flexkit,flexserve": shared = <base size>, 64 bits each. Returns 0 or libfdt's negative error.
+ * "flexkit,flexserve": shared = <base size>, dram = <base size> (pages of it can be donated), 64 bits each. Returns 0
+ * or libfdt's negative error.
  */
 int flex_fdt_fixup(void *fdt);
 

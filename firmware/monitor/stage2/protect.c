@@ -56,6 +56,9 @@ void flex_backend_pass(struct flex_pass *pass)
 void flex_backend_prepare(void)
 {
 	dma_prepare();
+	/* Nothing but stage 2 closes the secure world's memory on such a board: no core enters the normal world without. */
+	meet.on = FLEX_BOARD_ALWAYS_PROTECTED != 0;
+	flex_machine_dirty(meet.on);
 }
 
 static int turn(bool on)
@@ -64,6 +67,9 @@ static int turn(bool on)
 
 	if (on && !gicr_quiet()) {
 		return FLEX_E_NOSYS;
+	}
+	if (!on && (FLEX_BOARD_ALWAYS_PROTECTED != 0)) {
+		return FLEX_E_STATE;
 	}
 	rc = on ? dma_on() : dma_off();
 	if (rc == FLEX_OK) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Entry points, exception vectors, and the switch between a core's own stack (SP_EL1, interrupts masked) and a secure
- * thread (SP_EL0, FIQ open). Every way out of a thread, voluntary or not, saves all of it in its struct rt_thread.
+ * thread (SP_EL0, interrupts open). Every way out of a thread, voluntary or not, saves all of it in its struct rt_thread.
  */
 #include <flexkit/smc.h>
 
@@ -304,8 +304,8 @@ rt_thread_run:
 	.balign	0x800
 vectors:
 	vector		thread_sync
-	vector_fault	1
-	vector		thread_fiq
+	vector		thread_interrupt	/* IRQ: the normal world's, of a GICv2 */
+	vector		thread_interrupt	/* FIQ: the normal world's, of a GICv3 */
 	vector_fault	3
 	vector_fault	4			/* from the core's own stack: our own mistake, all of them */
 	vector_fault	5
@@ -327,13 +327,13 @@ thread_sync:
 	mov	x0, #0			/* it came back: no service call */
 	b	rt_fault
 
-thread_fiq:
+thread_interrupt:
 	save_thread
-	b	rt_thread_fiq
+	b	rt_thread_interrupt
 
 /*
  * uint64_t rt_drill_round(void): every register that a thread has holds the pattern while it spins on one instruction;
- * rt_thread_fiq() lets it go on after a preemption there. Returns 0 if every register still held the pattern then.
+ * rt_thread_interrupt() lets it go on after a preemption there. Returns 0 if every register still held the pattern then.
  */
 	.globl	rt_drill_round
 	.globl	rt_drill_spin

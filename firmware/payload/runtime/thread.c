@@ -10,7 +10,7 @@
 #define ID_INDEX(id) ((id) & 0xff)
 #define ID_SEQUENCE(id) ((id) >> 8 & 0xffffff)
 #define ID_EPOCH(id) ((id) >> 32)
-#define SPSR_THREAD 0x384 /* EL1t is 0x4; D, A, I masked, FIQ open */
+#define SPSR_THREAD 0x304 /* EL1t is 0x4; D, A masked, IRQ and FIQ open */
 #define EC_SVC64 0x15
 #define SVC_YIELD 0
 #define SVC_DONE 1
@@ -169,7 +169,7 @@ __attribute__((noreturn)) void rt_enter(uint64_t fid, uint64_t a1, uint64_t a2, 
 }
 
 /* An interrupt of the NW: out, at once. */
-__attribute__((noreturn)) void rt_thread_fiq(struct rt_thread *thread)
+__attribute__((noreturn)) void rt_thread_interrupt(struct rt_thread *thread)
 {
 	static const uint64_t nothing[4];
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What is built of Mbed TLS (MBEDTLS_CONFIG_FILE): AES-GCM on its lean path, which allocates nothing. On the board AES
- * and GHASH are the Armv8 instructions and nothing else (SEAL_ARMV8): tables would leak through caches.
+ * What is built of Mbed TLS (MBEDTLS_CONFIG_FILE): AES-GCM on its lean path, which allocates nothing. On a board
+ * whose cores have them, AES and GHASH are the Armv8 instructions and nothing else (SEAL_ARMV8): tables would leak
+ * through caches.
  */
 #ifndef FLEXKIT_MBEDTLS_H
 #define FLEXKIT_MBEDTLS_H

@@ -22,8 +22,6 @@
 #define MARK_OPENING 2
 #define MARK_SEIZED 4
 
-_Static_assert(FLEX_BOARD_HAS_AES, "sealed models are opened with the processor's AES instructions");
-
 static uint8_t marks[FLEX_BOARD_SLOTS];
 
 static uint8_t mark_of(uint64_t slot)

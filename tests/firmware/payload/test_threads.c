@@ -69,7 +69,7 @@ uint64_t rt_drill_round(void)
 	return 0;
 }
 
-__attribute__((noreturn)) void rt_thread_fiq(struct rt_thread *thread);
+__attribute__((noreturn)) void rt_thread_interrupt(struct rt_thread *thread);
 void rt_thread_sync(struct rt_thread *thread);
 
 /* A call of the NW; back when it has left again, or when a thread runs. */
@@ -82,7 +82,7 @@ static void enter(uint64_t fid, uint64_t a1, uint64_t a2)
 static void interrupt(struct rt_thread *thread)
 {
 	if (!setjmp(out))
-		rt_thread_fiq(thread);
+		rt_thread_interrupt(thread);
 }
 
 static void service_call(struct rt_thread *thread, uint64_t number)

@@ -198,7 +198,7 @@ def test_a_fit_is_not_made_for_a_place_where_spl_does_not_look(tmp_path: Path, c
     parts = {"u-boot": tmp_path, "loader": tmp_path}
     has = layout.Ingredients(boards.load("rock-5b"), parts, {}, soon())
     with pytest.raises(BuildError, match="u-boot-itb at 0x800000, SPL looks at"):
-        layout._fit(tmp_path, has, None)
+        layout._fit(tmp_path, has)
 
 
 def test_vendors_pieces_that_are_not_what_was_asked_for_are_refused(tmp_path: Path) -> None:
@@ -225,16 +225,24 @@ def test_a_fat_image_holds_the_files_and_is_the_same_every_time(tmp_path: Path) 
 
 def test_a_raspberry_pi_gets_everything_in_one_partition(tmp_path: Path) -> None:
     names = {"kernel": "Image", "loader": "bl31.bin", "u-boot": "u-boot.bin", "dtb": "board.dtb", "given": "start4.elf"}
+    names["payload"] = "payload.bin"
     for part, file in names.items():
         (tmp_path / part).mkdir()
         (tmp_path / part / file).write_text(file)
     (tmp_path / "given/fixup4.dat").write_text("fixup")
     parts = {part: tmp_path / part for part in names}
-    has = layout.Ingredients(boards.load("rpi4"), parts, {"raspi-firmware": tmp_path / "given"}, soon())
+    board = boards.load("rpi4")
+    has = layout.Ingredients(board, parts, {"raspi-firmware": tmp_path / "given"}, soon())
     (image,) = layout._rpi(tmp_path, has).values()
-    words = ["mtype", "-i", image, "::config.txt"]
-    config = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    named = [line.split("=")[1] for line in config.splitlines() if line.endswith((".bin", ".dtb"))]
+
+    def shown(name: str) -> str:
+        words = ["mtype", "-i", str(image), f"::{name}"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    config = shown("config.txt")
+    assert f"initramfs payload.bin {board.memory.region('payload').base:#x}\n" in config
+    assert "fdt" not in shown("extlinux/extlinux.conf")  # the tree that BL31 has filled in, not the one on the card
+    named = [*(line.split("=")[1] for line in config.splitlines() if line.endswith((".bin", ".dtb"))), "payload.bin"]
     listed = subprocess.run(
         ["mdir", "-b", "-i", image, "::"], check=True, capture_output=True, text=True
     ).stdout.split()

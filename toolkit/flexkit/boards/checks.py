@@ -50,6 +50,8 @@ def _check_isolation(document: toml.Document, board: Board) -> None:
         raise document.error(where, "build.monitor_missing must give the reason exactly when backend is 'none'")
     if isolated and board.gic is None:
         raise document.error((), "[gic] is missing: the monitor watches the redistributors")
+    if board.gic is not None and (board.gic.kind == "gicv3") != bool(board.gic.redistributors):
+        raise document.error(("gic", "redistributors"), "gic.redistributors must be there exactly when kind is 'gicv3'")
     if board.smmu is None and any(master.gate == "smmu" for master in board.dma):
         index = next(i for i, master in enumerate(board.dma) if master.gate == "smmu")
         raise document.error(

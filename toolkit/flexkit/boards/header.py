@@ -42,7 +42,7 @@ def render(board: Board) -> str:
     wide += [("COMM_BASE", comm_base), ("COMM_SIZE", board.payload.comm_bytes)]
     if board.smmu is not None:
         wide.append(("SMMU_BASE", board.smmu.base))
-    if board.gic is not None:
+    if board.gic is not None and board.gic.redistributors:
         wide.append(("GICR_BASE", board.gic.redistributors))
     if board.secure_flash is not None:
         wide += [("FLASH_BASE", board.secure_flash.base), ("FLASH_BLOCK", board.secure_flash.block)]
@@ -57,6 +57,8 @@ def render(board: Board) -> str:
         ("MAILBOXES", monitor.mailboxes),
         ("SCRUB_CHUNK", monitor.scrub_chunk),
         ("PAYLOAD_THREADS", board.payload.threads),
+        ("ALWAYS_PROTECTED", int(monitor.protection == "always")),
+        ("HAS_GICV3", int(board.gic is not None and board.gic.kind == "gicv3")),
     ]
     if board.smmu is not None:
         plain.append(("SMMU_STREAM_BITS", board.smmu.stream_bits))

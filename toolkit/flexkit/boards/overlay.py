@@ -28,7 +28,8 @@ def render(board: Board) -> str:
 \tfirmware {{
 \t\tflexserve {{
 \t\t\tcompatible = "flexkit,flexserve";
-\t\t\tshared = {_cells(shared)};
+\t\t\tshared = {_cells(shared.base, shared.size)};
+\t\t\tdram = {_cells(memory.dram_base, memory.dram_size)};
 \t\t}};
 \t}};
 }};
@@ -36,10 +37,10 @@ def render(board: Board) -> str:
 
 
 def _reserved(region: Region) -> str:
-    return f"\t\tflexkit-{region.name}@{region.base:x} {{\n\t\t\treg = {_cells(region)};\n\t\t\tno-map;\n\t\t}};"
+    return f"\t\tflexkit-{region.name}@{region.base:x} {{\n\t\t\treg = {_cells(region.base, region.size)};\n\t\t\tno-map;\n\t\t}};"
 
 
-def _cells(region: Region) -> str:
+def _cells(base: int, size: int) -> str:
     """Address and size, two cells each."""
-    words = (region.base >> 32, region.base & 0xFFFFFFFF, region.size >> 32, region.size & 0xFFFFFFFF)
+    words = (base >> 32, base & 0xFFFFFFFF, size >> 32, size & 0xFFFFFFFF)
     return "<" + " ".join(f"{word:#x}" for word in words) + ">"

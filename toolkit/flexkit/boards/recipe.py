@@ -25,6 +25,7 @@ class UBootRecipe:
     file: str = entry("path in that package", default="")
     defconfig: str = entry("else: configuration to build from source", default="")
     options: tuple[str, ...] = entry("lines over that configuration", default=())
+    address: int = entry("where the boot ROM's second stage has to load it, where that is told one", default=0)
 
 
 @dataclass(frozen=True)

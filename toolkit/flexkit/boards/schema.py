@@ -110,7 +110,10 @@ class Smmu:
 class Gic:
     """The interrupt controller, as far as it masters memory."""
 
-    redistributors: int = entry("registers of the first redistributor of a GICv3; the others follow, 128 KiB each")
+    kind: Literal["gicv2", "gicv3"] = entry("its architecture", default="gicv3")
+    redistributors: int = entry(
+        "registers of the first redistributor of a GICv3; the others follow, 128 KiB each", default=0
+    )
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,9 @@ class Monitor:
     pin_quota: int = entry("pages that the payload may hold pinned")
     mailboxes: int = entry("calls with lists that can be under way at once")
     scrub_chunk: int = entry("pages between two polls for pending interrupts")
+    protection: Literal["on demand", "always"] = entry(
+        "always: no firewall closes the secure regions, so stage 2 stays on from boot to power-off", default="on demand"
+    )
 
 
 @dataclass(frozen=True)

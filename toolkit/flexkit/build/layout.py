@@ -21,8 +21,8 @@ from flexkit.errors import BuildError
 BOOT_UUID = "f1e8c0de-0000-4000-8000-000000000002"
 SELECT_UUID = "f1e8c0de-0000-4000-8000-000000000003"
 _LABEL = "flexkit"
-# For the VideoCore: U-Boot gets the tree that it hands over.
-_RPI_CONFIG = "arm_64bit=1\nenable_uart=1\narmstub=bl31.bin\nkernel=u-boot.bin\ndevice_tree=board.dtb\n"
+# For the VideoCore.
+_RPI_CONFIG = ("arm_64bit=1", "enable_uart=1", "armstub=bl31.bin", "kernel=u-boot.bin", "device_tree=board.dtb")
 _SECTOR = re.compile(r"^CONFIG_SYS_MMCSD_RAW_MODE_U_BOOT_SECTOR=(\w+)$", re.MULTILINE)
 
 
@@ -121,39 +121,45 @@ def _rockchip(at: Path, has: Ingredients) -> dict[str, Path]:
     """The boot ROM loads the DDR TPL and U-Boot's SPL from sector 64; that loads a FIT: BL31, payload, U-Boot."""
     files = {"boot": _boot_files(at, has)}
     if "loader" in has.parts:
-        payload = has.part("payload", "payload.bin") if "payload" in has.parts else None
-        files["u-boot-itb"] = _fit(at, has, payload)
+        files["u-boot-itb"] = _fit(at, has)
     if "rkbin-ddr" in has.blobs:
         files["idbloader"] = uboot.idbloader(at, has.parts["u-boot"], has.blobs["rkbin-ddr"], has.deadline)
     return files
 
 
 def _imx8m(at: Path, has: Ingredients) -> dict[str, Path]:
-    """The boot ROM loads SPL with the DDR training code behind it; that loads a FIT: BL31 and U-Boot."""
+    """The boot ROM loads SPL with the DDR training code behind it; that loads a FIT: BL31, payload, U-Boot."""
     files = {"boot": _boot_files(at, has)}
     if "loader" in has.parts:
-        files["u-boot-itb"] = _fit(at, has, None)
+        files["u-boot-itb"] = _fit(at, has)
     if "firmware-imx" in has.blobs:
         files["imx-spl"] = uboot.imx_spl(at, has.parts["u-boot"], has.blobs["firmware-imx"], has.deadline)
     return files
 
 
 def _rpi(at: Path, has: Ingredients) -> dict[str, Path]:
-    """The boot ROM's second stage reads everything from a FAT partition: BL31 as the "ARM stub", U-Boot as kernel."""
+    """The boot ROM's second stage reads everything from a FAT partition: BL31 as the "ARM stub", U-Boot as kernel, the
+    payload as initramfs. Linux gets the device tree that the VideoCore and BL31 have filled in: BL31 is how its cores
+    are started, and only that tree says so."""
     if "loader" not in has.parts or "raspi-firmware" not in has.blobs:
         return {}
-    tree = _boot_tree(at, has)
+    tree = _boot_tree(at, has, tree_line=False)
     shutil.copyfile(has.part("loader", "bl31.bin"), tree / "bl31.bin")
     shutil.copyfile(has.part("u-boot", "u-boot.bin"), tree / "u-boot.bin")
-    (tree / "config.txt").write_text(_RPI_CONFIG)
+    lines = [*_RPI_CONFIG, f"kernel_address={has.board.build.uboot.address:#x}" if has.board.build.uboot else ""]
+    if "payload" in has.parts:
+        shutil.copyfile(has.part("payload", "payload.bin"), tree / "payload.bin")
+        lines.append(f"initramfs payload.bin {has.board.memory.region('payload').base:#x}")
+    (tree / "config.txt").write_text("".join(f"{line}\n" for line in lines))
     for name in ("start4.elf", "fixup4.dat"):
         shutil.copyfile(has.blobs["raspi-firmware"] / name, tree / name)
     fat.build(tree, at / "boot.fat", has.region("boot-fat").size, has.deadline, at / "build.log")
     return {"boot-fat": at / "boot.fat"}
 
 
-def _fit(at: Path, has: Ingredients, payload: Path | None) -> Path:
+def _fit(at: Path, has: Ingredients) -> Path:
     """The FIT that SPL loads, for the sector where SPL was configured to look for it."""
+    payload = has.part("payload", "payload.bin") if "payload" in has.parts else None
     found = _SECTOR.search(has.part("u-boot", "config").read_text())
     offset = has.region("u-boot-itb").offset
     if found is None or int(found[1], 0) * gpt.SECTOR != offset:
@@ -164,9 +170,9 @@ def _fit(at: Path, has: Ingredients, payload: Path | None) -> Path:
     return uboot.fit(at, has.parts["u-boot"], what, has.deadline)
 
 
-def _boot_tree(at: Path, has: Ingredients) -> Path:
+def _boot_tree(at: Path, has: Ingredients, *, tree_line: bool = True) -> Path:
     """The kernel, the device tree, and what U-Boot's standard boot looks for: extlinux/extlinux.conf; in a slot, what
-    the script that chose it runs."""
+    the script that chose it runs. Without ``tree_line`` U-Boot hands on the tree that it was given itself."""
     tree = at / "boot"
     tree.mkdir()
     shutil.copyfile(has.part("kernel", "Image"), tree / "Image")
@@ -180,7 +186,7 @@ def _boot_tree(at: Path, has: Ingredients) -> Path:
     lines = [f"default {_LABEL}", f"label {_LABEL}", "kernel /Image", f"append {has.board.boot.cmdline}"]
     if "dtb" in has.parts:
         shutil.copyfile(has.part("dtb", "board.dtb"), tree / "board.dtb")
-        lines.append("fdt /board.dtb")
+        lines += ["fdt /board.dtb"] if tree_line else []
     (tree / "extlinux/extlinux.conf").write_text("".join(f"{line}\n" for line in lines))
     return tree
 

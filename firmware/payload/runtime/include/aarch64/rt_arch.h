@@ -29,12 +29,12 @@ static inline uint64_t rt_ticks(void)
 	return RT_READ(cntpct_el0);
 }
 
-/* Masks FIQ, which is how NW interrupts arrive here, and returns the mask as it was. */
+/* Masks interrupts, and returns the mask as it was. The NW's arrive here as FIQ from a GICv3, as IRQ from a GICv2. */
 static inline uint64_t rt_mask(void)
 {
 	uint64_t daif = RT_READ(daif);
 
-	__asm__ volatile("msr daifset, #1" ::: "memory");
+	__asm__ volatile("msr daifset, #3" ::: "memory");
 	return daif;
 }
 
@@ -46,7 +46,7 @@ static inline void rt_unmask(uint64_t daif)
 /* True when an interrupt of the normal world waits for this core. */
 static inline int rt_interrupt_pending(void)
 {
-	return (RT_READ(isr_el1) & 0x40) != 0;
+	return (RT_READ(isr_el1) & 0xc0) != 0;
 }
 
 static inline void rt_relax(void)

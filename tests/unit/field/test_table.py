@@ -4,15 +4,16 @@
     F2   a tool hangs for ever                           unit/flash/test_ways
     F3   a table gone wrong: 64 MB at LBA 0              unit/field/test_f03
     F4   a full flash takes user data                    unit/field/test_f04
-    F5   a stale image of a step that did not run        unit/flash/test_engine
+    F5   a stale image of a step that did not run        unit/field/test_f05
     F6   nobody knows what is on the board               unit/field/test_f06
     F7   an older pair replaces the good one             unit/field/test_f07
     F10  a handshake that is lost                        unit/field/test_f10
     F12  a garbled console                               unit/field/test_f12
+    F13  one constant in four files                      unit/field/test_f13
     F14  only the successful attempt is told             unit/field/test_f14
     F15  two users of one thing                          unit/field/test_f15
     F17  silence taken for a brick                       unit/field/test_f17
-    F18  a blank card never boots                        unit/flash/test_deploy
+    F18  a blank card never boots                        unit/field/test_f18
     F19  half a flash, and the next one fails too        unit/field/test_f19
 
 Each such test carries ``@pytest.mark.field("F3")``; this one sees to it that the table stays true.
@@ -60,7 +61,7 @@ def _numbers(test: ast.FunctionDef) -> list[str]:
 
 def test_every_row_of_the_table_is_tested_where_it_says() -> None:
     rows, found = table(), marked()
-    assert len(rows) == 14
+    assert len(rows) == 15
     for number, files in rows.items():
         for file in files:
             there = [each for each in found[number] if each.startswith(file)]

@@ -37,7 +37,8 @@ def render(board: Board) -> str:
 
 
 def _reserved(region: Region) -> str:
-    return f"\t\tflexkit-{region.name}@{region.base:x} {{\n\t\t\treg = {_cells(region.base, region.size)};\n\t\t\tno-map;\n\t\t}};"
+    place = _cells(region.base, region.size)
+    return f"\t\tflexkit-{region.name}@{region.base:x} {{\n\t\t\treg = {place};\n\t\t\tno-map;\n\t\t}};"
 
 
 def _cells(base: int, size: int) -> str:

@@ -69,7 +69,8 @@ def missing(board: Board, blobs: Mapping[str, Path], monitor: bool) -> dict[str,
     for blob in board.build.blobs:
         if blob.name not in blobs:
             for image in blob.images or (blob.name,):
-                reasons.setdefault(image, []).append(f"{blob.name}: {blob.source} (--source {blob.name}=PATH)")
+                of = "" if image == blob.name else f"{blob.name}: "
+                reasons.setdefault(image, []).append(f"{of}{blob.source} (--source {blob.name}=PATH)")
     if monitor and board.build.monitor_missing:
         image = _FIRMWARE[board.build.layout]
         reasons.setdefault(image, []).append(f"Flex-Monitor: {board.build.monitor_missing}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flexkit import build, doctor, paths
+from flexkit import boards, build, doctor, paths
 from flexkit.build.store import Store
 from flexkit.cli import main
 from flexkit.deadline import Deadline
@@ -150,7 +150,7 @@ def findings(*mends: str) -> list[doctor.Finding]:
 def test_doctor_exits_3_and_says_how_to_mend_each(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda deadline: findings("", "flexkit doctor --fix"))
+    monkeypatch.setattr(doctor, "examine", lambda deadline, wanted: findings("", "flexkit doctor --fix"))
     assert main.run(["doctor"]) == 3
     assert "LACK thing 1: as it is\n     flexkit doctor --fix\n" in capsys.readouterr().out
 
@@ -158,10 +158,60 @@ def test_doctor_exits_3_and_says_how_to_mend_each(
 def test_doctor_fix_looks_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [findings("install it"), findings("")]
     fixed: list[bool] = []
-    monkeypatch.setattr(doctor, "examine", lambda deadline: answers.pop(0))
-    monkeypatch.setattr(doctor, "fix", lambda deadline: fixed.append(True))
+    monkeypatch.setattr(doctor, "examine", lambda deadline, wanted: answers.pop(0))
+    monkeypatch.setattr(doctor, "fix", lambda deadline, wanted: fixed.append(True))
     assert main.run(["doctor", "--fix"]) == 0
     assert fixed == [True]
+
+
+LAB = """\
+[board.desk]
+type = "rock-5b"
+serial = "/dev/null"
+sd_mux = "/dev/sg0"
+[board.desk.power]
+driver = "uhubctl"
+hub = "1-1"
+port = 2
+"""
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, str]]:
+    """What doctor finds, by name."""
+    capsys.readouterr()
+    main.run(["doctor", "--json", *words])
+    return {each["name"]: each for each in json.loads(capsys.readouterr().out.splitlines()[-1])["findings"]}
+
+
+def test_doctor_lists_the_tools_of_a_board_each_with_what_installs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "lab.toml").write_text(LAB)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "usbsdmux").write_text("#!/bin/sh\n")
+    (tools / "usbsdmux").chmod(0o755)
+    monkeypatch.setattr(doctor, "run", lambda *_, **__: "")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: str(tools / name) if (tools / name).exists() else None)
+    lab = ("--lab", str(tmp_path / "lab.toml"))
+    desk = {name: each for name, each in told(capsys, *lab).items() if name.startswith("desk: ")}
+    assert {name: each["mend"] for name, each in desk.items()} == {
+        "desk: rkdeveloptool": "apt-get install rkdeveloptool",
+        "desk: usbsdmux": "",
+        "desk: uhubctl": "apt-get install uhubctl",
+    }
+    assert told(capsys, *lab, "-b", "desk").keys() == told(capsys, *lab).keys()
+    assert told(capsys, *lab, "-b", "imx8mp-evk")["imx8mp-evk: uuu"]["mend"] == "apt-get install uuu"
+    assert main.run(["doctor", *lab, "-b", "nobody"]) == 2
+
+
+def test_doctor_fix_installs_the_tools_of_a_board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor, "run", lambda words, *_, **__: asked.append([str(word) for word in words]) or "")
+    board = boards.load("imx8mp-evk")
+    doctor.fix(Deadline(60.0, "test"), [boards.Instance("evk", board, boards.LabBoard("imx8mp-evk"))])
+    assert asked[0][2:] == ["--packages", "uuu"]
 
 
 def test_doctor_asks_the_set_up_script_for_packages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,8 @@ SOURCES += ("firmware/agent", "firmware/tf-a/patches", "kernel-patches/drivers",
 SOURCES += ("toolkit/flexkit",)
 KINDS = (".c", ".h", ".S", ".mk", ".py", ".patch")
 NUMBER = re.compile(r"\b0[xX][0-9A-Fa-f_]+(?=[uUlL]*\b)|\b[0-9][0-9_]{4,}\b")
+# What only looks like a board's constant: file, number, and what it is there.
+OTHERS = {("firmware/monitor/gpt/fault.c", 0x3800_0000): "the encoding of a load"}
 # Numbers below this mean many things: sizes of pages, masks, counts.
 SMALL = 0x1_0000
 
@@ -65,7 +67,7 @@ def said_twice(root: Path, folders: tuple[str, ...], known: dict[int, set[str]])
         for number, line in lines_of(path):
             for text in NUMBER.findall(line):
                 value = int(text.replace("_", ""), 0 if text[:2].lower() == "0x" else 10)
-                if value in known:
+                if value in known and (str(path.relative_to(root)), value) not in OTHERS:
                     found.append(f"{path.relative_to(root)}:{number}: {text} is in {', '.join(sorted(known[value]))}")
     return found
 

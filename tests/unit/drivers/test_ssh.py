@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import paramiko
@@ -54,7 +55,12 @@ class OrderedTransport(paramiko.Transport):
 def once_answered(channel: paramiko.Channel, work: Callable[[], None]) -> None:
     transport = channel.get_transport()
     assert isinstance(transport, OrderedTransport)
-    transport.asked.append(threading.Thread(target=work, daemon=True))
+
+    def answer() -> None:
+        with suppress(OSError, EOFError, paramiko.SSHException):  # whoever asked has left
+            work()
+
+    transport.asked.append(threading.Thread(target=answer, daemon=True))
 
 
 class Server(paramiko.ServerInterface):
@@ -75,6 +81,7 @@ class Server(paramiko.ServerInterface):
         return paramiko.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.board.hang()
         if self.board.refuses:
             channel.close()
             return False
@@ -88,6 +95,10 @@ class Server(paramiko.ServerInterface):
 
         once_answered(channel, work)
         return True
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        self.board.hang()
+        return super().check_channel_subsystem_request(channel, name)
 
     def check_channel_pty_request(
         self, channel: paramiko.Channel, term: bytes, width: int, height: int, pxw: int, pxh: int, modes: bytes
@@ -111,8 +122,15 @@ class Board:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self.listener.getsockname()[1]
         self.refuses = False
+        self.hangs = False
+        self.over = threading.Event()
         self.line = f"ssh-ed25519 {self.ed25519.get_base64()} board"
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def hang(self) -> None:
+        """Until the end of the test, if it is to."""
+        if self.hangs:
+            self.over.wait()
 
     def _serve(self) -> None:
         while True:
@@ -135,6 +153,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     made = Board()
     yield made
+    made.over.set()
     made.listener.shutdown(socket.SHUT_RDWR)
     made.listener.close()
 
@@ -160,8 +179,8 @@ def test_commands_and_files(board: Board, tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "there").read_bytes() == data
     assert steps[-1] == (100_000, 100_000)
     assert ssh.get(str(tmp_path / "deep" / "there"), soon()) == data
-    with pytest.raises(TimedOut, match="'sleep 5' had not ended"):
-        ssh.run("sleep 5", soon(2))
+    with pytest.raises(TimedOut, match=r"'sleep 30' was cut off: no end after 1 s"):
+        ssh.run("sleep 30", soon(1))
     ssh.close()
 
 
@@ -171,7 +190,25 @@ def test_a_board_that_hangs_up_in_mid_command_is_lost(board: Board) -> None:
     with pytest.raises(BoardLost, match="'true' was cut off"):
         ssh.run("true", soon())
     with pytest.raises(BoardLost, match="agent"):
-        ssh.agent()
+        ssh.agent(soon())
+    ssh.close()
+
+
+@pytest.mark.field("F2")
+@pytest.mark.parametrize("use", ["run", "put", "get", "agent"])
+def test_f2_a_board_that_hangs_costs_no_more_than_the_deadline(board: Board, tmp_path: Path, use: str) -> None:
+    """It takes the request and never answers: the library underneath would wait for ever."""
+    (tmp_path / "here").write_bytes(b"x")
+    ssh = Ssh("127.0.0.1", board.port, board.line, soon())
+    board.hangs = True
+    calls = {
+        "run": lambda limit: ssh.run("true", limit),
+        "put": lambda limit: ssh.put(tmp_path / "here", str(tmp_path / "there"), limit),
+        "get": lambda limit: ssh.get(str(tmp_path / "here"), limit),
+        "agent": ssh.agent,
+    }
+    with pytest.raises(TimedOut, match=r"no end after 0\.5 s"):
+        calls[use](soon(0.5))
     ssh.close()
 
 
@@ -179,7 +216,7 @@ def test_a_person_logs_in_on_a_terminal_of_the_same_size(board: Board) -> None:
     ssh = Ssh("127.0.0.1", board.port, board.line, soon())
     seen: list[bytes] = []
     limit = soon()
-    with ssh.login("xterm", 100, 40, seen.append) as login:
+    with ssh.login("xterm", 100, 40, seen.append, limit) as login:
         login.send(b"ls")
         while not login.ended():
             limit.check()

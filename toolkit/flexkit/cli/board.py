@@ -217,7 +217,8 @@ def _ssh_shell(session: Session, deadline: Deadline) -> int:
     assert session.ssh is not None
     size = shutil.get_terminal_size()
     click.echo(f"{session.instance.name}: leave with exit or {terminal.LEAVE_NAME}", err=True)
-    with session.ssh.login(os.environ.get("TERM", "dumb"), size.columns, size.lines, terminal.show) as login:
+    kind = os.environ.get("TERM", "dumb")
+    with session.ssh.login(kind, size.columns, size.lines, terminal.show, deadline) as login:
         terminal.join(login.send, login.ended, deadline)
         return login.status()
 

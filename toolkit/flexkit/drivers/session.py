@@ -277,7 +277,7 @@ class Session:
 
     def _open_ssh(self, deadline: Deadline) -> None:
         """An agent over SSH becomes the client."""
-        connection = self._stack.enter_context(Connection(self._connect_ssh(deadline).agent()))
+        connection = self._stack.enter_context(Connection(self._connect_ssh(deadline).agent(deadline)))
         self._ask(lambda: connection.wait_open(deadline))
         self.client = Client(connection)
 

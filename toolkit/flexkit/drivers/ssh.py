@@ -23,6 +23,7 @@ from flexkit.errors import BoardLost, FlexError, TimedOut
 from flexkit.link.transport import Sink, ThreadedTransport
 
 _CHUNK = 65536
+_GRACE_SECONDS = 1.0
 
 
 def lab_key() -> tuple[Path, str]:
@@ -78,8 +79,10 @@ class Ssh(Shell, Transfer):
         key = _host_key(host_key)
         client.get_host_keys().add(host if port == 22 else f"[{host}]:{port}", key.get_name(), key)
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        with self._losing("no connection"):
+        try:
             self._fabric.open()
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise BoardLost(f"{self.name}: no connection ({error})") from error
 
     def close(self) -> None:
         self._fabric.close()
@@ -87,17 +90,13 @@ class Ssh(Shell, Transfer):
     def run(self, command: str, deadline: Deadline) -> tuple[int, str]:
         """Exit status and standard output with standard error."""
         out = bytearray()
-        with self._losing(f"{command!r} was cut off"), closing(self._channel()) as channel:
+        with self._losing(f"{command!r} was cut off", deadline), closing(self._channel(deadline)) as channel:
             channel.set_combine_stderr(True)
-            channel.settimeout(deadline.check())
-            try:
-                channel.exec_command(command)
-                while chunk := channel.recv(_CHUNK):
-                    out += chunk
-                    channel.settimeout(deadline.check())
-                return channel.recv_exit_status(), out.decode(errors="replace")
-            except TimeoutError:
-                raise TimedOut(f"{deadline.what}: {command!r} had not ended") from None
+            channel.exec_command(command)
+            while chunk := channel.recv(_CHUNK):
+                out += chunk
+                channel.settimeout(deadline.check())
+            return channel.recv_exit_status(), out.decode(errors="replace")
 
     def put(
         self, local: Path, path: str, deadline: Deadline, progress: Callable[[int, int], None] | None = None
@@ -110,30 +109,28 @@ class Ssh(Shell, Transfer):
             if progress is not None:
                 progress(done, total)
 
-        with self._losing(f"sending {local.name} failed"), self._transport().open_sftp_client() as sftp:
+        with self._losing(f"sending {local.name} failed", deadline), self._sftp(deadline) as sftp:
             sftp.put(str(local), path, callback=step, confirm=True)
 
     def get(self, path: str, deadline: Deadline) -> bytes:
-        with (
-            self._losing(f"fetching {path} failed"),
-            self._transport().open_sftp_client() as sftp,
-            sftp.open(path) as source,
-        ):
+        with self._losing(f"fetching {path} failed", deadline), self._sftp(deadline) as sftp, sftp.open(path) as source:
             return bytes(source.read())
 
-    def agent(self) -> SshTransport:
+    def agent(self, deadline: Deadline) -> SshTransport:
         """Start an agent on the board, spoken to over this connection."""
-        channel = self._channel()
-        with self._losing("the agent does not start"):
+        with self._losing("the agent does not start", deadline):
+            channel = self._channel(deadline)
             channel.exec_command("flexagent --stdio")
+            channel.settimeout(None)
         return SshTransport(channel, self.name)
 
-    def login(self, terminal: str, columns: int, rows: int, sink: Sink) -> Login:
+    def login(self, terminal: str, columns: int, rows: int, sink: Sink, deadline: Deadline) -> Login:
         """A login shell on a terminal of that kind and size; ``sink`` gets what it prints."""
-        channel = self._channel()
-        with self._losing("no login shell"):
+        with self._losing("no login shell", deadline):
+            channel = self._channel(deadline)
             channel.get_pty(terminal, columns, rows)
             channel.invoke_shell()
+            channel.settimeout(None)
         return Login(channel, self.name, sink)
 
     def _transport(self) -> paramiko.Transport:
@@ -142,17 +139,34 @@ class Ssh(Shell, Transfer):
             raise BoardLost(f"{self.name}: the connection is gone")
         return transport
 
-    def _channel(self) -> Any:
-        with self._losing("no session"):
-            return self._transport().open_session()
+    def _channel(self, deadline: Deadline) -> Any:
+        channel = self._transport().open_session(timeout=deadline.check())
+        channel.settimeout(deadline.check())
+        return channel
+
+    def _sftp(self, deadline: Deadline) -> paramiko.SFTPClient:
+        channel = self._channel(deadline)
+        channel.invoke_subsystem("sftp")
+        return paramiko.SFTPClient(channel)
 
     @contextmanager
-    def _losing(self, what: str) -> Iterator[None]:
-        """Whatever SSH says when the other side goes away means one thing: the board is lost."""
+    def _losing(self, what: str, deadline: Deadline) -> Iterator[None]:
+        """Whatever SSH says when the other side goes away means one thing: the board is lost.
+
+        For some answers paramiko waits without end: of a board that hangs, the connection is closed a moment after the
+        deadline, which ends them."""
+        transport = self._fabric.transport
+        watch = threading.Timer(deadline.remaining + _GRACE_SECONDS, transport.close if transport else self.close)
+        watch.daemon = True
+        watch.start()
         try:
             yield
         except (paramiko.SSHException, OSError, EOFError) as error:
+            if deadline.expired or isinstance(error, TimeoutError):
+                raise TimedOut(f"{deadline.what}: {self.name}: {what}: no end after {deadline.seconds:g} s") from error
             raise BoardLost(f"{self.name}: {what} ({error})") from error
+        finally:
+            watch.cancel()
 
 
 class SshTransport(ThreadedTransport):

@@ -17,6 +17,8 @@ from flexkit.events import Bus
 HERE = Path(__file__).resolve().parent
 SUITES = sorted(path.parent.name for path in HERE.glob("*/Makefile"))
 SECONDS = 600.0
+FUZZ_SECONDS = int(os.environ.get("FLEXKIT_FUZZ_SECONDS", "4"))
+"""How long each fuzzer runs."""
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -24,8 +26,15 @@ def test_suite(suite: str, tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     library = mbedtls.known(Store(paths.cache()), Bus(), Deadline(SECONDS, "Mbed TLS"))
     command = ["make", "-C", str(HERE / suite), f"-j{os.cpu_count()}", "check", f"OUT={tmp_path}", f"MBEDTLS={library}"]
+    command.append(f"SECONDS_OF_FUZZ={FUZZ_SECONDS}")
     result = subprocess.run(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=SECONDS, check=False
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS + 2 * FUZZ_SECONDS,
+        check=False,
     )
     print(result.stdout)
     assert result.returncode == 0

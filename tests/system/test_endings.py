@@ -8,15 +8,24 @@ from pathlib import Path
 
 import pytest
 from attacker import Attacker, abi
+from resident import Resident
 
 from flexkit import engine
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session
-from flexkit.link.client import InferRequest, InferResult
+from flexkit.link.client import InferRequest, InferResult, Token
 
 ABI = abi()
 PATTERN = 0x5EC2E7_0000_0000
 POLL_SECONDS = 0.05
+
+
+ENDLESS = 300
+"""Tokens of an answer of which the first is seen long before the last is computed."""
+
+
+class _ResetNow(Exception):
+    """The answer is not waited for."""
 
 
 def _dram_word(board: Session, pa: int) -> int:
@@ -67,6 +76,31 @@ def test_a_reset_by_the_board_scrubs_before_linux(own_board: Session) -> None:
     own_board.emulator.reset(Deadline(30, "reset"))
     _wait_next_boot(own_board, boots, "kernel")
     assert _dram_word(own_board, page) != PATTERN
+
+
+def test_a_reset_in_mid_inference_leaves_no_weights(own_board: Session) -> None:
+    """The board is held at the first token, looked into (weights lie there), and reset: they are gone before Linux."""
+    limit = Deadline(240, "reset in mid-inference")
+    boots, resident = own_board.console.boots, Resident.load(own_board)
+    resident()
+    pages = Attacker(own_board.client).driver_pages()[::40]
+    weights: dict[int, int] = {}
+
+    def reset(token: Token) -> None:
+        with own_board.emulator.monitor(limit) as monitor:
+            monitor.execute("stop", limit)
+        weights.update({page: word for page in pages if (word := _dram_word(own_board, page))})
+        own_board.emulator.reset(limit)
+        with own_board.emulator.monitor(limit) as monitor:
+            monitor.execute("cont", limit)
+        raise _ResetNow
+
+    request = InferRequest(resident.path, resident.prompt, ENDLESS, threads=2, ignore_eos=True)
+    with pytest.raises(_ResetNow):
+        own_board.client.infer(request, limit, reset)
+    assert len(weights) > len(pages) // 2
+    _wait_next_boot(own_board, boots, "kernel")
+    assert {page for page, word in weights.items() if _dram_word(own_board, page) == word} == set()
 
 
 def test_a_secure_panic_ends_the_session_and_nothing_else(

@@ -65,14 +65,20 @@ def test_with_an_interrupt_controller_that_writes_memory_nothing_gets_secure(
 
 
 def test_no_stay_in_el3_is_longer_than_its_limit(open_session: Callable[..., object], demo: object, story: str) -> None:
-    """Counted in instructions: whole batches of both kinds, a load, an inference and a drop, on one core."""
+    """Counted in instructions: whole batches, a load, an inference, moves and a drop, a strawman's region; one core."""
     limit = Deadline(400, "icount")
+    region = 1 << ABI["FLEX_BLOCK_SHIFT"]
     with open_session(extra=ICOUNT) as board:  # type: ignore[attr-defined]
         attacker = Attacker(board.client, 120)
         path = board.put_model(demo, limit)
         result = board.client.infer(InferRequest(path, story, 4, threads=2, ignore_eos=True), limit)
         assert len(result.tokens) == 4
+        for block in {page // region * region for page in attacker.driver_pages()}:
+            attacker.run(f"contig {block:#x} {region // 4096}")
+        moved = attacker.smc(ABI["FLEX_MON_STAT"], ABI["FLEX_STAT_MOVED"])["x1"]
         board.client.forget(path, limit)
+        path = board.put_model(demo, limit, "strawman")
+        board.client.infer(InferRequest(path, story, 2, mode="strawman", threads=2, ignore_eos=True), limit)
         board.client.protect(True, limit)
         attacker.own_pages(512)
         churned = attacker.run("churn 3")
@@ -81,5 +87,6 @@ def test_no_stay_in_el3_is_longer_than_its_limit(open_session: Callable[..., obj
         attacker.run("free")
     print(f"longest stay {longest} instructions, call {call:#x}; seen from Linux: {churned}")
     assert (churned["x0"], churned["rounds"]) == (0, 3)
+    assert moved > 0
     assert longest <= EL3_LIMIT
     assert max(churned["donate_longest"], churned["recall_longest"]) <= EL3_LIMIT

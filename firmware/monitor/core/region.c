@@ -183,6 +183,8 @@ int flex_region_release(struct flex_monitor *m, struct flex_call *call)
 		return FLEX_E_INTERRUPTED;
 	}
 	blocks_map(m, base, size);
+	/* Found no more under its old name: whoever secures these blocks next is not told that they are busy. */
+	__atomic_store_n(&r->size, 0U, __ATOMIC_SEQ_CST);
 	blocks_open(m, base, size);
 	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)(size >> FLEX_PAGE_SHIFT));
 	region_set(r, FLEX_REGION_FREE);

@@ -431,6 +431,47 @@ static void fuzz_protect(void)
 	}
 }
 
+/* A record from the payload's own memory is kept word for word, and nothing else is. */
+static void fuzz_panic(void)
+{
+	static struct flex_panic kept;
+	uint64_t where = (rnd(4U) == 0U) ? odd_number() : (PAYLOAD_BASE + (8U * rnd(PAYLOAD_SIZE / 8U)));
+	uint64_t size = (rnd(4U) == 0U) ? odd_number() : sizeof(kept), offset = 8U * rnd(sizeof(kept) / 8U), word[3] = { 0U };
+	bool good = (size == sizeof(kept)) && ((where % 8U) == 0U) && (where >= PAYLOAD_BASE) &&
+		    (where <= (PAYLOAD_BASE + PAYLOAD_SIZE - sizeof(kept)));
+	struct out o;
+
+	EXPECT_EQ(payload(FLEX_MON_PANIC, where, size, 0U).rc, good ? FLEX_OK : FLEX_E_INVAL);
+	if (good) {
+		memcpy(&kept, &fake.payload[where - PAYLOAD_BASE], sizeof(kept));
+	}
+	o = nw(FLEX_MON_RECORD, offset, 0U, 0U);
+	memcpy(word, (const char *)&kept + offset, ((sizeof(kept) - offset) < sizeof(word)) ? (sizeof(kept) - offset) : sizeof(word));
+	EXPECT_EQ(o.rc, FLEX_OK);
+	EXPECT((o.x1 == word[0]) && (o.x2 == word[1]) && (o.x3 == word[2]));
+	EXPECT_EQ(nw(FLEX_MON_RECORD, (rnd(2U) == 0U) ? (offset + 1U + rnd(7U)) : sizeof(kept), 0U, 0U).rc, FLEX_E_INVAL);
+}
+
+/* What the NW is told of slots and pages is what the model knows. */
+static void fuzz_reports(void)
+{
+	uint64_t from = (rnd(4U) == 0U) ? odd_number() : rnd(SLOTS), held = 0U, pinned = 0U, i;
+	struct out o = nw(FLEX_MON_AUDIT, from, 0U, 0U);
+
+	EXPECT_EQ(nw(FLEX_MON_STAT, FLEX_STAT_SECURE_PAGES, 0U, 0U).x1, secure_pages());
+	if (from >= SLOTS) {
+		EXPECT_EQ(o.rc, FLEX_E_INVAL);
+		return;
+	}
+	for (i = from; (i < SLOTS) && (i < (from + FLEX_AUDIT_SLOTS)); i++) {
+		held += (slot[i].page >= 0) ? 1U : 0U;
+		pinned += (slot[i].pins != 0U) ? 1U : 0U;
+	}
+	EXPECT_EQ(o.rc, FLEX_OK);
+	EXPECT_EQ(o.x1, (i == SLOTS) ? 0U : i);
+	EXPECT((o.x2 == pinned) && (o.x3 == held));
+}
+
 /* Any number of the range, any caller, any arguments: whatever it says, the model must still agree afterwards. */
 static void fuzz_garbage(void)
 {
@@ -489,7 +530,7 @@ static void model_reset(void)
 
 static void one_call(void)
 {
-	switch (rnd(18U)) {
+	switch (rnd(20U)) {
 	case 0U: case 1U: case 2U: case 3U:
 		fuzz_batch(true);
 		break;
@@ -513,6 +554,12 @@ static void one_call(void)
 		break;
 	case 15U: case 16U:
 		fuzz_move();
+		break;
+	case 17U:
+		fuzz_panic();
+		break;
+	case 18U:
+		fuzz_reports();
 		break;
 	default:
 		fuzz_garbage();

@@ -49,7 +49,7 @@ INVARIANTS: tuple[Hold, ...] = (
         "I5",
         "Every argument is checked before anything changes; a batch says how far it came",
         "has",
-        ("system/test_calls.py",),
+        ("system/test_calls.py", "system/test_bad_behaviour.py"),
     ),
     Hold(
         "I6",

@@ -12,7 +12,10 @@ from flexkit.boards import Instance, LabBoard, Medium, Way
 from flexkit.boards.schema import UBoot, Usb
 from flexkit.boards.wiring import CommandBootMode, CommandPower
 from flexkit.deadline import Deadline
+from flexkit.drivers.bind import Drivers
+from flexkit.drivers.protocols import Power, Reset
 from flexkit.errors import FlashError
+from flexkit.events import Bus
 from flexkit.flash.medium import FileMedium
 from flexkit.flash.plan import Write
 from flexkit.flash.ways.block import BlockMedium
@@ -21,6 +24,7 @@ from flexkit.flash.ways.dfu import Dfu
 from flexkit.flash.ways.fastboot import Fastboot, Uuu
 from flexkit.flash.ways.rockusb import RockUsb
 from flexkit.flash.ways.uboot import UBootMedium
+from flexkit.flash.ways.watched import WiredConsole
 
 EMULATED = boards.load("qemu-virt")
 MEDIUM = EMULATED.media[0]
@@ -128,3 +132,65 @@ def test_the_site_brings_a_board_into_its_flash_mode_and_out(tmp_path: Path) -> 
     medium._enter(Deadline(20, "flash"))
     medium.close()
     assert log.read_text().split() == ["maskrom", "off", "on", "normal"]
+
+
+class Supply(Power):
+    """Says what was done to it, in order."""
+
+    def __init__(self, done: list[str], state: bool | None) -> None:
+        self.done = done
+        self.state = state
+
+    def on(self, deadline: Deadline) -> None:
+        self.done.append("on")
+        self.state = True if self.state is not None else None
+
+    def off(self, deadline: Deadline) -> None:
+        self.done.append("off")
+        self.state = False if self.state is not None else None
+
+    def is_on(self, deadline: Deadline) -> bool | None:
+        return self.state
+
+
+class Line(Reset):
+    def __init__(self, done: list[str]) -> None:
+        self.done = done
+
+    def reset(self, deadline: Deadline) -> None:
+        self.done.append("reset")
+
+
+@pytest.mark.parametrize(
+    ("state", "resets", "begun", "restarted"),
+    [
+        (False, False, ["console", "on"], ["off", "console", "on"]),
+        (True, False, ["console"], ["off", "console", "on"]),
+        (None, False, ["console"], ["off", "console", "on"]),
+        (True, True, ["console"], ["console", "reset"]),
+    ],
+)
+def test_the_console_is_read_before_a_board_starts(
+    monkeypatch: pytest.MonkeyPatch, state: bool | None, resets: bool, begun: list[str], restarted: list[str]
+) -> None:
+    """A boot loader's countdown is short: a console that is opened after the power came may miss it."""
+    done: list[str] = []
+
+    class Console:
+        def switched_on(self) -> None:
+            return
+
+    def open_console(*_: object) -> Console:
+        done.append("console")
+        return Console()
+
+    drivers = Drivers(Supply(done, state), None, reset=Line(done) if resets else None)  # type: ignore[arg-type]
+    monkeypatch.setattr("flexkit.flash.ways.watched.bind_wired", lambda *_: drivers)
+    monkeypatch.setattr("flexkit.flash.ways.watched.watched", open_console)
+    bench = WiredConsole(lab(), Bus())
+    bench.open(Deadline(60, "open"))
+    assert done == begun
+    done.clear()
+    bench.restart(Deadline(60, "restart"))
+    bench.open(Deadline(60, "open"))
+    assert done == restarted

@@ -165,6 +165,23 @@ def test_f19_a_board_that_fell_silent_is_switched_off_and_on(tmp_path: Path) -> 
     assert outcome.recovered == 1
 
 
+def test_a_board_that_runs_something_else_is_soon_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its system is up, and no boot loader is going to answer: the site's power brings one."""
+    bench = Bench(tmp_path / "board")
+    bench.silent = True
+    bench.medium._impatient = True
+    monkeypatch.setattr("flexkit.flash.ways.uboot._ALIVE_SECONDS", 0.3)
+    bench.medium._limits = Limits(call=10.0, enumerate=3600.0)
+    limit = soon(600)
+    with pytest.raises(NeedsHands):
+        bench.medium.open(limit)
+    bench.medium.recover(limit)
+    bench.medium.close()
+    assert bench.started == 1
+
+
 def test_f17_a_board_that_never_speaks_says_what_hands_can_do(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "board")
     bench.silent = True

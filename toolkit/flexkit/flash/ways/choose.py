@@ -26,8 +26,7 @@ from flexkit.flash.ways.storage import Storage
 from flexkit.flash.ways.tool import Limits, Rescue
 from flexkit.flash.ways.uboot import Network, UBootMedium
 from flexkit.flash.ways.usb import UsbTarget
-from flexkit.flash.ways.watched import watched
-from flexkit.link.transport import Transport
+from flexkit.flash.ways.watched import WiredConsole
 
 _USB_TOOLS = ("rkdeveloptool", "fastboot", "uuu", "dfu-util")
 _FILE = Way("file")
@@ -113,27 +112,21 @@ class Ways:
         if network is None:  # YMODEM: ten bits a byte, and half of the time spent waiting
             limits = replace(limits, speed=instance.baud // 20)
 
-        def console(deadline: Deadline) -> Transport:
-            """Its console, of a board that is on: from the first byte if it was known to be off."""
-            site = bind_wired(instance, self._bus)
-            off = site.power.is_on(deadline) is False
-            line = watched(instance, site)
-            if off:
-                site.power.on(deadline)
-            return line
-
-        rescue = self._restart(instance)
+        bench = WiredConsole(instance, self._bus)
+        can_start = settings.reset or settings.power or settings.labgrid
+        rescue = Rescue(bench.restart) if can_start else None
         return UBootMedium(
             medium.name,
             medium.size,
             uboot,
             way.device,
             medium.chunk,
-            console,
+            bench.open,
             network,
             limits,
             rescue,
             baud=instance.baud,
+            impatient=rescue is not None,
         )
 
     def _rescue(self, instance: Instance) -> Rescue | None:
@@ -154,21 +147,6 @@ class Ways:
                 site.boot_mode.select("normal", deadline)
 
         return Rescue(enter, leave)
-
-    def _restart(self, instance: Instance) -> Rescue | None:
-        """By the reset line, or else by the power."""
-        settings = instance.settings
-        if not (settings.reset or settings.power or settings.labgrid):
-            return None
-
-        def enter(deadline: Deadline) -> None:
-            site = bind_wired(instance, self._bus)
-            if site.reset is not None:
-                site.reset.reset(deadline)
-            else:
-                site.power.cycle(deadline)
-
-        return Rescue(enter)
 
 
 def _not_by_this_way(deadline: Deadline) -> tuple[Shell, Transfer]:

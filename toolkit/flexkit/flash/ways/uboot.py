@@ -26,6 +26,7 @@ _CRC = re.compile(r"==> ([0-9a-f]{8})\b")
 _WORDS = re.compile(r"^([0-9a-f]{8,16}): ((?:[0-9a-f]{8} ?){1,4})", re.MULTILINE)
 _MARGIN = 1 << 16
 _ATTEMPTS = 3
+_ALIVE_SECONDS = 6.0  # a prompt that is there answers at once; what starts is waited for after a restart
 _DUMP_STEP = 1 << 14
 _BITS_PER_DUMPED_BYTE = 2 * 43  # a line of 68 characters says 16 bytes; every dump is made twice
 
@@ -44,7 +45,8 @@ class Network:
 
 class UBootMedium(ToolMedium):
     """``rescue`` resets the board or switches it on, so that U-Boot comes up; None: somebody has to. ``baud``: the
-    line's speed, where it has one: what is read comes over it as text."""
+    line's speed, where it has one: what is read comes over it as text. ``impatient``: a board that is found running
+    something else is soon started again by ``rescue``, instead of waited for."""
 
     program = "U-Boot"
     proof = "read back by the board, CRC-32"
@@ -63,9 +65,11 @@ class UBootMedium(ToolMedium):
         rescue: Rescue | None = None,
         hands: str = "",
         baud: int = 0,
+        impatient: bool = False,
     ) -> None:
         super().__init__(name, size, limits, hands or "switch the board off and on", rescue)
         self.read_speed = baud // _BITS_PER_DUMPED_BYTE
+        self._impatient = impatient
         self._uboot = uboot
         self._storage = Storage(device, uboot.buffer, chunk + _MARGIN)
         self._open_console = console
@@ -136,7 +140,9 @@ class UBootMedium(ToolMedium):
         if self._prompt is None:
             self._connect(deadline)
         try:
-            self._ask().catch(deadline.within(self._limits.enumerate, "U-Boot's prompt"))
+            soon = self._impatient and not self._rescued
+            patience = min(_ALIVE_SECONDS, self._limits.enumerate) if soon else self._limits.enumerate
+            self._ask().catch(deadline.within(patience, "U-Boot's prompt"))
         except (Trouble, TimedOut) as silent:
             deadline.check()
             need = self._silence()

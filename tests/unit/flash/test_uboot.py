@@ -91,7 +91,10 @@ def test_an_image_goes_over_the_console(tmp_path: Path, network: bool) -> None:
     bench.medium.open(soon())
     outcome = write_region(bench.medium, write, CHUNK, soon(), lambda *_: None)
     assert outcome.proof.endswith("CRC-32")
+    assert bench.commands.booted == ""
     assert write_region(bench.medium, write, CHUNK, soon(), lambda *_: None).written == 0
+    bench.medium.release(soon())
+    assert bench.commands.booted == "boot", "it is not left at its prompt"
     bench.medium.close()
     assert bench.holds(write)
     assert any("tftpboot" in line for line in bench.ran) == network

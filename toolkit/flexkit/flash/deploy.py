@@ -157,6 +157,7 @@ class _Flash:
             for write in writes:
                 self._write(target, medium.chunk, write, journal)
             journal.close()
+            target.release(self._deadline)
         finally:
             target.close()
 

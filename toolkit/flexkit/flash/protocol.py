@@ -59,6 +59,9 @@ class FlashMedium(Medium):
     def settle(self, deadline: Deadline) -> None:
         """Make what was written survive a loss of power, and later looks come from the medium, not from a cache."""
 
+    def release(self, deadline: Deadline) -> None:
+        """All of it is right: let a board that was held for flashing go on."""
+
     @abstractmethod
     def recover(self, deadline: Deadline) -> None:
         """After Trouble: reset, wait until the device shows again, open it (FIELD F19)."""

@@ -95,6 +95,10 @@ class EmulatedUBoot(UBootMedium):
         self.fresh = not (media_folder(instance.name, flavour) / f"{medium.name}.img").exists()
         self._ended = False
 
+    def release(self, deadline: Deadline) -> None:
+        """It stays where it is: the emulator ends with the flash, and a system that had begun to run would have changed
+        the medium."""
+
     def close(self) -> None:
         super().close()
         if not self._ended:

@@ -96,9 +96,10 @@ class UBootMedium(ToolMedium):
             self._sent = None
         super().close()
 
-    def go_on(self, deadline: Deadline) -> None:
-        """Let the board boot from what was written."""
-        self._ask().start(self._uboot.boot, deadline)
+    def release(self, deadline: Deadline) -> None:
+        """Let the board boot from what was written. If it does not hear that, it stays at its prompt: no harm."""
+        with suppress(Trouble, TimedOut):
+            self._ask().start(self._uboot.boot, deadline.within(self._limits.call, "boot"))
 
     def write(self, offset: int, data: bytes, deadline: Deadline) -> None:
         """What arrived in memory is checked before it is written."""

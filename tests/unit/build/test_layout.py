@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from flexkit import boards
-from flexkit.boards import overlay
 from flexkit.boards.recipe import Blob
 from flexkit.build import dtb, elf, fat, gpt, layout, parts_of, uboot
 from flexkit.deadline import Deadline
@@ -137,7 +136,7 @@ def test_the_overlay_tells_linux_what_is_not_its_own(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "part.dtsi").write_text("/dts-v1/;\n#define NUMBER 7\n")
     (folder / "board.dts").write_text(BASE)
-    dtb.build(tmp_path, tmp_path / "kernel", folder / "board.dts", overlay.render(UBOOT), soon())
+    dtb.build(tmp_path, tmp_path / "kernel", folder / "board.dts", UBOOT, soon())
     text = tree(tmp_path / "board.dtb")
     assert "value = <0x07>" in text
     tables, shared = UBOOT.memory.region("tables"), UBOOT.memory.region("shared")
@@ -146,10 +145,27 @@ def test_the_overlay_tells_linux_what_is_not_its_own(tmp_path: Path) -> None:
     assert text.count("no-map") == len(UBOOT.memory.regions)
 
 
+@pytest.mark.parametrize(("address", "size"), [(2, 2), (2, 1), (1, 1)])
+def test_reserved_memory_is_written_as_the_root_says_or_linux_passes_over_it(
+    tmp_path: Path, address: int, size: int
+) -> None:
+    """A Raspberry Pi's tree has sizes of one word."""
+    source = tmp_path / "board.dts"
+    source.write_text(f"/dts-v1/;\n/ {{ #address-cells = <{address}>; #size-cells = <{size}>; }};\n")
+    dtb.build(tmp_path, tmp_path, source, UBOOT, soon())
+    text = tree(tmp_path / "board.dtb")
+    reserved = text[text.index("reserved-memory {") :]
+    shared = UBOOT.memory.region("shared")
+    words = ["0x00"] * (address - 1) + [f"{shared.base:#x}"] + ["0x00"] * (size - 1) + [f"{shared.size:#x}"]
+    assert f"#address-cells = <{address:#04x}>" in reserved
+    assert f"#size-cells = <{size:#04x}>" in reserved
+    assert f"reg = <{' '.join(words)}>" in reserved
+
+
 def test_without_an_overlay_the_tree_is_upstreams(tmp_path: Path) -> None:
     source = tmp_path / "board.dts"
     source.write_text('/dts-v1/;\n/ { model = "plain"; };\n')
-    dtb.build(tmp_path, tmp_path, source, "", soon())
+    dtb.build(tmp_path, tmp_path, source, None, soon())
     assert 'model = "plain"' in tree(tmp_path / "board.dtb")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flexkit.boards import Board, overlay
 from flexkit.build import tools
 from flexkit.deadline import Deadline
 from flexkit.errors import BuildError
@@ -12,18 +13,25 @@ from flexkit.proc import run
 SOURCES = "arch/arm64/boot/dts"
 
 
-def build(folder: Path, tree: Path, source: Path, overlay: str, deadline: Deadline) -> None:
-    """``folder/board.dtb`` from a source that may include what lies in the kernel's ``tree``."""
+def build(folder: Path, tree: Path, source: Path, board: Board | None, deadline: Deadline) -> None:
+    """``folder/board.dtb`` from a source that may include what lies in the kernel's ``tree``, with the overlay of
+    ``board`` laid over it; None: as it is."""
     base, merged = folder / "base.dtb", folder / "board.dtb"
     compile_source(source, tree, base, deadline)
-    if not overlay:
+    if board is None:
         base.rename(merged)
         return
     text, blob = folder / "overlay.dtso", folder / "overlay.dtbo"
-    text.write_text(overlay)
+    address, size = (_root_cells(base, name, deadline) for name in ("#address-cells", "#size-cells"))
+    text.write_text(overlay.render(board, overlay.Cells(address, size)))
     run(["dtc", "-q", "-I", "dts", "-O", "dtb", "-o", blob, text], deadline, env=tools.environment(), error=BuildError)
     words: list[str | Path] = ["fdtoverlay", "-i", base, "-o", merged, blob]
     run(words, deadline, env=tools.environment(), error=BuildError)
+
+
+def _root_cells(blob: Path, name: str, deadline: Deadline) -> int:
+    words: list[str | Path] = ["fdtget", blob, "/", name]
+    return int(run(words, deadline, env=tools.environment(), error=BuildError))
 
 
 def compile_source(source: Path, tree: Path, target: Path, deadline: Deadline) -> None:

@@ -243,14 +243,15 @@ class Graph:
         """The device tree that the boot loader hands to Linux."""
         recipe, stock = self.board.build.kernel, self.kernel_stock()
         ours = self.project / "boards" / recipe.dts if recipe.dts else None
-        laid_over = overlay.render(self.board) if self.flavour == "flex" and self.board.monitor else ""
+        ours_too = self.board if self.flavour == "flex" and self.board.monitor else None
+        laid_over = overlay.render(self.board) if ours_too else ""
         inputs = self._inputs("dtb", {"dts": ours} if ours else {}, linux=stock.key, dtb=recipe.dtb, overlay=laid_over)
         del inputs["profile"]
 
         def build(at: Path) -> None:
             tree = self.get(stock) / "tree"
             source = ours or (tree / dtb.SOURCES / recipe.dtb).with_suffix(".dts")
-            dtb.build(at, tree, source, laid_over, self.deadline)
+            dtb.build(at, tree, source, ours_too, self.deadline)
 
         return Node("dtb", inputs, build)
 

@@ -78,7 +78,8 @@ def search(board: Session, model: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def _search_beside_inference(board: Session, search: Search, model: Path, mode: str) -> tuple[Pass, list[Place]]:
-    """A pass that lay within one generation, and everything that was found meanwhile."""
+    """A pass while tokens were generated, from the first to the last, and everything that was found since before the
+    model was loaded."""
     prompt = models.prompt_of(model, 16, 3)
     limit = Deadline(300, f"search beside {mode}")
     path = board.put_model(model, limit, mode)
@@ -87,7 +88,7 @@ def _search_beside_inference(board: Session, search: Search, model: Path, mode: 
         result = board.client.infer(InferRequest(path, prompt, tokens, mode=mode, ignore_eos=True), limit)
         passes, found = search.stop()
         assert len(result.tokens) == tokens
-        within = [each for each in passes if each.begun >= result.submitted and each.ended <= result.finished]
+        within = [each for each in passes if each.begun >= result.first_token and each.ended <= result.finished]
         print(f"{mode}: {len(found)} places found; {passes}")
         if within or found:
             return (within or passes)[0], found

@@ -63,7 +63,7 @@ def bench(site: Site, tmp_path: Path) -> Iterator[Bench]:
     supply.write_text("on\n")
     lab.write_text(LAB.format(port=os.ttyname(port), supply=supply))
     found = boards.resolve("bench", lab)
-    hasty = replace(found, type=replace(found.type, timeouts=replace(found.type.timeouts, power=0.3, boot=1.0)))
+    hasty = replace(found, type=replace(found.type, timeouts=replace(found.type.timeouts, power=0.3, boot=8.0)))
     plan = make_plan(found.type, BUILD, "flex", site.images(BUILD), {})
     deploy(found, plan, {}, "release", Bus(), Deadline(300, "flash"), Ways(folder=tmp_path / "card"))
     yield Bench(hasty, lab, supply, cable)

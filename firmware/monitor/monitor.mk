@@ -57,8 +57,7 @@ ifneq ($(ENABLE_RME)$(ENABLE_RMM)$(RME_GPT_MAX_BLOCK),100)
 endif
 $(eval $(call add_define_val,FLEX_NW_MODE,MODE_EL2))
 BL31_SOURCES		+=	$(FLEX_MONITOR_DIR)/gpt/fault.c		\
-				$(FLEX_MONITOR_DIR)/gpt/gpt.c		\
-				$(FLEX_MONITOR_DIR)/gpt/protect.c
+				$(FLEX_MONITOR_DIR)/gpt/gpt.c
 else
         $(error FLEXKIT_BACKEND must be stage2 or gpt)
 endif

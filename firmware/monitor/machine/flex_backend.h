@@ -18,7 +18,10 @@ void flex_backend_prepare(void);
 /* What of the hidden region is the backend's own: its words in a pass. */
 void flex_backend_pass(struct flex_pass *pass);
 
-/* A core is about to enter the normal world from power-on, or leaves it for power-off: called by TF-A. */
+/*
+ * A core is about to enter the normal world from power-on, or leaves it for power-off: called by TF-A, under the stage2
+ * backend. (Under gpt TF-A gives a core its protection before anything else runs there.)
+ */
 void flex_core_enter(void);
 void flex_core_leave(void);
 

@@ -12,6 +12,12 @@ bool gicr_quiet(void)
 	return true;
 }
 
+bool gicr_first_frame(uint64_t address)
+{
+	(void)address;
+	return false;
+}
+
 bool gicr_access(cpu_context_t *ctx, const struct gicr_access *access)
 {
 	(void)ctx;

@@ -28,12 +28,17 @@ bool gicr_quiet(void)
 	return false;
 }
 
+bool gicr_first_frame(uint64_t address)
+{
+	uint64_t offset = address - FLEX_BOARD_GICR_BASE;
+
+	return (offset < (FLEX_BOARD_CORES * GICR_STRIDE)) && ((offset & GICR_SECOND_FRAME) == 0U);
+}
+
 bool gicr_access(cpu_context_t *ctx, const struct gicr_access *access)
 {
-	uint64_t offset = access->address - FLEX_BOARD_GICR_BASE;
-
-	if ((offset >= (FLEX_BOARD_CORES * GICR_STRIDE)) || ((offset & GICR_SECOND_FRAME) != 0U) ||
-	    (access->size < sizeof(uint32_t)) || ((access->address & (access->size - 1U)) != 0U)) {
+	if (!gicr_first_frame(access->address) || (access->size < sizeof(uint32_t)) ||
+	    ((access->address & (access->size - 1U)) != 0U)) {
 		return false;
 	}
 	if (!access->write && (access->reg != XZR)) {

@@ -26,6 +26,9 @@ struct gicr_access {
 /* LPIs are off on all of them. */
 bool gicr_quiet(void);
 
+/* Is a physical address in the first frame of one of them? */
+bool gicr_first_frame(uint64_t address);
+
 /* Carries out an access to a first frame; false when it is none, or of a kind that these registers do not have. */
 bool gicr_access(cpu_context_t *ctx, const struct gicr_access *access);
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flexkit import boards
 from flexkit.bench import lines
 from flexkit.bench.oracle import CachedOracle, Expected, folder_identity, sha256_of
 from flexkit.bench.record import TTFT, Recorder, WrongTokens, cell
@@ -116,4 +117,16 @@ def test_code_that_is_not_trusted_is_not_counted(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("int a;\n")
-    assert lines.trusted(tmp_path) == {"monitor": 1}
+    assert lines.trusted(tmp_path, boards.load("qemu-virt")) == {"monitor": 1}
+
+
+@pytest.mark.parametrize(
+    ("board", "linked"), [("qemu-virt", 1 + 2 + 8), ("qemu-virt-rme", 1 + 4 + 8), ("rpi4", 1 + 2 + 16)]
+)
+def test_what_the_board_s_build_links_is_counted(tmp_path: Path, board: str, linked: int) -> None:
+    files = {"core/a.c": 1, "stage2/a.c": 2, "gpt/a.c": 4, "smmu/smmuv3.c": 8, "smmu/no_smmu.c": 16}
+    for name, count in files.items():
+        path = tmp_path / "firmware/monitor" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("int a;\n" * count)
+    assert lines.trusted(tmp_path, boards.load(board)) == {"monitor": linked}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from pathlib import Path
+
+from flexkit.boards import Board
 
 SUFFIXES = (".c", ".h", ".S")
 
@@ -16,9 +19,10 @@ OTHERS = ("tests", "test", "host", "fake_host", "linux", "generated")
 """Folders whose code does not run in the secure world, or is made by a program."""
 
 
-def trusted(project: Path) -> dict[str, int]:
-    """Lines of each part that is there."""
-    counts = {name: sum(_folder(project / folder) for folder in folders) for name, folders in TRUSTED.items()}
+def trusted(project: Path, board: Board) -> dict[str, int]:
+    """Lines of each part that is there, as the build of a board links them."""
+    others = {*OTHERS, *_unlinked(board)}
+    counts = {name: sum(_folder(project / folder, others) for folder in folders) for name, folders in TRUSTED.items()}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -27,9 +31,19 @@ def count(source: str) -> int:
     return sum(1 for line in _without_comments(source).splitlines() if line.strip())
 
 
-def _folder(folder: Path) -> int:
+def _unlinked(board: Board) -> set[str]:
+    """Folders and files of the monitor that are for other boards (firmware/monitor/monitor.mk)."""
+    gic = board.gic is not None and board.gic.kind == "gicv3"
+    return {
+        *({"stage2", "gpt"} - {board.backend}),
+        "no_redistributors.c" if gic else "redistributors.c",
+        "no_smmu.c" if board.smmu else "smmuv3.c",
+    }
+
+
+def _folder(folder: Path, others: Set[str]) -> int:
     files = (path for path in folder.rglob("*") if path.suffix in SUFFIXES)
-    own = (path for path in files if not set(path.relative_to(folder).parts[:-1]) & set(OTHERS))
+    own = (path for path in files if not set(path.relative_to(folder).parts) & others)
     return sum(count(path.read_text(encoding="utf-8", errors="replace")) for path in own)
 
 

@@ -45,7 +45,8 @@ def render(board: Board) -> str:
     if board.gic is not None and board.gic.redistributors:
         wide.append(("GICR_BASE", board.gic.redistributors))
     if board.secure_flash is not None:
-        wide += [("FLASH_BASE", board.secure_flash.base), ("FLASH_BLOCK", board.secure_flash.block)]
+        flash = board.secure_flash
+        wide += [("FLASH_BASE", flash.base), ("FLASH_SIZE", flash.end - flash.base), ("FLASH_BLOCK", flash.block)]
     lines += [f"#define FLEX_BOARD_{name} FLEX_BOARD_U({value:#x})" for name, value in wide]
     plain = [
         ("GPT", int(board.backend == "gpt")),

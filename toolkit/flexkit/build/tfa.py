@@ -15,7 +15,7 @@ from flexkit.errors import BuildError
 from flexkit.proc import run
 
 # Of both flavours: BL33 from a FIP of its own, so that they lie on the medium alike; RME without a realm world.
-_STOCK_PATCHES = ("0001-*.patch", "0006-*.patch")
+_STOCK_PATCHES = ("0001-*.patch", "0009-*.patch")
 
 
 @dataclass(frozen=True)

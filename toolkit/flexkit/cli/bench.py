@@ -113,7 +113,7 @@ def _measure(
         runner = chosen(suite, session, models, reference.oracle(), reference.prompt_of, seed)
         measured = runner.run_batch(target) if isinstance(runner, VirtualRunner) else runner.run()
     run = Run(suite, seed, threads, started, datetime.now(UTC), tuple(models.values()))
-    return report(run, measured, builds, instance, lines.trusted(paths.project())), measured.lost
+    return report(run, measured, builds, instance, lines.trusted(paths.project(), instance.type)), measured.lost
 
 
 def _flavours(suite: Suite) -> list[Flavour]:

@@ -62,6 +62,7 @@ def _secret_page(board: Session) -> int:
     return page
 
 
+@pytest.mark.boards("qemu-virt", "qemu-virt-rme")
 def test_a_reset_by_linux_scrubs_first(own_board: Session) -> None:
     page = _secret_page(own_board)
     boots = own_board.console.boots
@@ -70,6 +71,7 @@ def test_a_reset_by_linux_scrubs_first(own_board: Session) -> None:
     assert _dram_word(own_board, page) != PATTERN
 
 
+@pytest.mark.boards("qemu-virt", "qemu-virt-rme")
 def test_a_reset_by_the_board_scrubs_before_linux(own_board: Session) -> None:
     page = _secret_page(own_board)
     boots = own_board.console.boots

@@ -40,6 +40,7 @@ def _secure_blocks(attacker: Attacker) -> list[int]:
     return [start for start, count in sorted(counts.items()) if count == BLOCK]
 
 
+@pytest.mark.boards("qemu-virt", "qemu-virt-rme")
 def test_a_contiguous_range_is_had_where_weights_lie(board: Session, attacker: Attacker, resident: Resident) -> None:
     """The pages move to others, slot by slot; nothing is read again, and the tokens are right."""
     resident()

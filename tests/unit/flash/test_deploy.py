@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fake_site import BUILD, Site
 
 from flexkit import paths
+from flexkit.boards import Instance, Medium, Way
 from flexkit.deadline import Deadline
 from flexkit.drivers import lock, qemu
 from flexkit.errors import FlashError
 from flexkit.events import Bus
 from flexkit.flash import Ledger, deploy, golden, make_plan, rehearse, rollback, set_golden
+from flexkit.flash.protocol import FlashMedium
 from flexkit.flash.staging import stage
+from flexkit.flash.ways.choose import Ways
 
 OTHER = "cd" * 16
 THIRD = "ef" * 16
@@ -94,6 +99,30 @@ def test_rollback_without_a_proven_one_is_refused(site: Site) -> None:
     booted(BUILD)
     with pytest.raises(FlashError, match="no earlier deployment"):
         rollback(site.instance, "flex", Bus(), soon())
+
+
+def test_what_is_sent_to_a_board_first_is_kept_for_going_back(site: Site, tmp_path: Path) -> None:
+    """A boot ROM takes nothing before its loader: without it there is no way back."""
+    media = tuple(replace(medium, ways=(Way("file", loader="rk-loader"),)) for medium in site.instance.type.media)
+    instance = replace(site.instance, type=replace(site.instance.type, media=media))
+    loader = tmp_path / "loader.bin"
+    loader.write_bytes(b"the loader")
+    plan = make_plan(instance.type, OTHER, "flex", site.images(OTHER), {})
+    deploy(instance, plan, {}, "release", Bus(), soon(), Ways(images={"rk-loader": loader}))
+    loader.unlink()
+    kept = set_golden(instance, "flex").images["rk-loader"]
+    assert kept.path.read_bytes() == b"the loader"
+    asked: list[dict[str, Path]] = []
+
+    class Seeing(Ways):
+        def make(self, instance: Instance, medium: Medium, way: Way, flavour: str) -> FlashMedium:
+            asked.append(self.loaders(instance))
+            return super().make(instance, medium, way, flavour)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[deploy.__module__], "Ways", Seeing)
+        golden(instance, "flex", Bus(), soon())
+    assert asked[0] == {"rk-loader": kept.path}
 
 
 def test_golden_recovery(site: Site) -> None:

@@ -125,7 +125,8 @@ class _Flash:
         done = False
         try:
             self.write_all()
-            ledgers.keep(self._instance.identity, self._plan, profile, parts)
+            loaders = self._opener.loaders(self._instance) if isinstance(self._opener, Ways) else {}
+            ledgers.keep(self._instance.identity, self._plan, profile, parts, loaders)
             done = True
         except FlexError as error:
             self.detail["failed"] = error.message
@@ -206,7 +207,10 @@ def author() -> str:
 
 
 def _replay(instance: Instance, deployment: Deployment, bus: Bus, deadline: Deadline, opener: Opener) -> dict[str, Any]:
+    """With the loaders that were kept too, where no other way is asked for."""
     plan = make_plan(instance.type, deployment.identity, deployment.flavour, dict(deployment.images), {})
+    if opener is _WAYS:
+        opener = Ways(images={name: image.path for name, image in deployment.images.items()}, bus=bus)
     return deploy(instance, plan, deployment.parts, deployment.profile, bus, deadline, opener)
 
 

@@ -48,8 +48,11 @@ def folder_of(instance: str) -> Path:
     return paths.state() / "deployments" / instance
 
 
-def keep(instance: str, plan: Plan, profile: str, parts: Mapping[str, str]) -> Deployment:
-    """Keep the images of a plan. Done twice it changes nothing."""
+def keep(
+    instance: str, plan: Plan, profile: str, parts: Mapping[str, str], loaders: Mapping[str, Path] | None = None
+) -> Deployment:
+    """Keep the images of a plan, and ``loaders``, without which its board cannot be written. Done twice it changes
+    nothing."""
     folder = folder_of(instance) / plan.build
     shared_folder(folder_of(instance))
     shared_folder(folder)
@@ -64,6 +67,10 @@ def keep(instance: str, plan: Plan, profile: str, parts: Mapping[str, str]) -> D
                 raise FlashError(f"{part}: the copy that is kept for a rollback differs", mend="check the disk")
             part.replace(target)
         images[write.image] = KeptImage(target, write.sha256, write.size)
+    for name, path in (loaders or {}).items():
+        digest = _copy_sparse(path, folder / f"{name}.part")
+        (folder / f"{name}.part").replace(folder / name)
+        images[name] = KeptImage(folder / name, digest, path.stat().st_size)
     known = load(instance, plan.build)
     if known is not None:
         images = {**known.images, **images}

@@ -35,6 +35,7 @@ from flexkit.events import Bus
 from flexkit.flash import Ledger, deploy_held, make_plan
 from flexkit.flash.ledger import Deployment
 from flexkit.flash.staging import stage
+from flexkit.flash.ways.choose import Ways
 from flexkit.link.batch import Batch
 from flexkit.link.client import Client, Identity, InferRequest, Job
 from flexkit.link.connection import Exchange
@@ -244,7 +245,8 @@ class LinkBoard(BenchBoard):
         present = Ledger(self._instance.identity).current(flavour)
         if present is None or present.identity != manifest.identity:
             plan = make_plan(self._instance.type, manifest.identity, flavour, manifest.images, manifest.missing)
-            deploy_held(self._instance, plan, manifest.parts, manifest.profile, self._bus, deadline)
+            ways = Ways(images={name: image.path for name, image in manifest.images.items()}, bus=self._bus)
+            deploy_held(self._instance, plan, manifest.parts, manifest.profile, self._bus, deadline, ways)
         return manifest
 
     def _facts(self, identity: Identity, deployment: Deployment, boot_seconds: float, deadline: Deadline) -> BoardFacts:

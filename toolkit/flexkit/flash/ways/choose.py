@@ -64,6 +64,10 @@ class Ways:
         told = "; ".join(f"{tool}: {reason}" for tool, reason in lacking.items())
         raise FlashError(f"{instance.name}: no way to the medium {medium.name} ({told or f'not by {self._via}'})")
 
+    def loaders(self, instance: Instance) -> dict[str, Path]:
+        """What this build has of that which is sent to the board first, on the ways that would be taken."""
+        return {name: self._images[name] for name in sorted(loaders(instance, self)) if name in self._images}
+
     def candidates(self, medium: Medium) -> list[Way]:
         """Ways in the order in which they are tried: the one that was named; what it does not reach is a file."""
         there = medium.ways or (_FILE,)

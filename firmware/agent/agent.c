@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "batch.h"
+#include "cache.h"
 #include "clock.h"
 #include "fragment.h"
 #include "infer.h"
@@ -85,6 +86,7 @@ static const struct {
 	{ FLEX_MSG_FAULT, flex_fault_worker },
 	{ FLEX_MSG_FRAGMENT, flex_fragment_worker },
 	{ FLEX_MSG_MEASURE, flex_measure_worker },
+	{ FLEX_MSG_DROP, flex_drop_worker },
 };
 
 static void answer_now(const struct flex_message *message, flex_short answer)

@@ -8,6 +8,7 @@
 #include <flexkit/smc.h>
 #include <flexkit/uapi.h>
 
+#include "clock.h"
 #include "device.h"
 
 static int call(unsigned long request, void *argument)
@@ -76,12 +77,19 @@ int flex_device_forget(const char *model)
 int flex_device_recall(uint64_t pages, struct flex_builder *builder)
 {
 	struct flex_ioc_recall recall = { .pages = pages };
-	int status = call(FLEX_IOC_RECALL, &recall);
+	int device = open(FLEX_DEVICE, O_RDWR | O_CLOEXEC), status;
+	uint64_t begin = flex_ticks(), end;
 
+	if (device < 0)
+		return -errno;
+	status = ioctl(device, FLEX_IOC_RECALL, &recall) ? -errno : 0;
+	end = flex_ticks();
+	close(device);
 	if (status)
 		return status;
 	flex_build_number(builder, FLEX_TAG_PAGES, recall.pages);
 	flex_build_number(builder, FLEX_TAG_TICKS, recall.ticks);
+	flex_build_number(builder, FLEX_TAG_SPENT, end - begin);
 	return 0;
 }
 

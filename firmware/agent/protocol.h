@@ -27,7 +27,8 @@
  *   CANCEL     TARGET (a request)                               -                      -
  *   FORGET     MODEL                                            -                      -
  *   PROTECT    ON                                               -                      -
- *   RECALL     PAGES                                            -                      PAGES, TICKS
+ *   RECALL     PAGES                                            -                      PAGES, TICKS (the monitor's),
+ *                                                                                      SPENT (all of it)
  *   STATS      -                                                -                      COUNTER* (u64 each, in the order of
  *                                                                                      FLEX_COUNTERS), INFO*
  *   HOLD       LEAVE (bytes)                                    HELD: SIZE             ends only by CANCEL
@@ -41,6 +42,8 @@
  *   MEASURE    KIND (FLEX_MEASURE_* of uapi.h), PAGES, BATCH    -                      SPENT* (ticks: whole, allocate,
  *                                                                                      secure, recall, free, smmu,
  *                                                                                      scrub)
+ *   DROP       PATH, SIZE (bytes, read into the page cache      -                      SIZE (given up), TICKS
+ *              first, which then is to give them up)
  */
 #ifndef FLEXAGENT_PROTOCOL_H
 #define FLEXAGENT_PROTOCOL_H
@@ -65,6 +68,7 @@
 #define FLEX_MSG_PANIC 15
 #define FLEX_MSG_MEASURE 32
 #define FLEX_MSG_FRAGMENT 33
+#define FLEX_MSG_DROP 34
 
 /* Answers, board to host. */
 #define FLEX_MSG_RESULT 64

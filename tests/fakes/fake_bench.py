@@ -78,6 +78,7 @@ class FakeBoard:
     held: int = 0
     jobs: dict[int, float] = field(default_factory=dict)
     closed: bool = False
+    scrubbed: int = 0
     _random: random.Random = field(default_factory=lambda: random.Random(7))
 
     # time
@@ -183,7 +184,12 @@ class FakeBoard:
     def recall(self, pages: int, deadline: Deadline) -> RecallResult:
         model = next(iter(self.resident))
         self.resident[model] -= pages * PAGE
-        return RecallResult(pages, self._spend(pages * 0.9e-6))
+        self.scrubbed += round(pages * 0.4e-6 * HZ)
+        return RecallResult(pages, self._spend(pages * 0.9e-6), round(pages * 1.1e-6 * HZ))
+
+    def drop_cached(self, path: str, size_bytes: int, deadline: Deadline) -> int:
+        assert size_bytes <= self.files[path]
+        return self._spend(size_bytes / PAGE * 0.5e-6)
 
     def hold(self, leave_bytes: int, deadline: Deadline) -> int:
         assert not self.held
@@ -211,13 +217,16 @@ class FakeBoard:
             raise FlexError("measure pages: Cannot allocate memory")
         self.protected = True
         ticks = self._spend(count * 2e-6)
+        self.scrubbed += ticks // 6 if kind == "pages" else 0
         return Spent(ticks, ticks // 4, ticks // 2, ticks // 3, ticks // 9)
 
     def let_go(self, deadline: Deadline) -> None:
         self.held = 0
 
     def stats(self, deadline: Deadline) -> Stats:
-        return Stats(el3_max_ticks=5200, el3_max_call=3)
+        counted = {"protect_on_ticks": 62_500, "protect_off_ticks": 31_250, "scrub_ticks": self.scrubbed}
+        extra = {f"monitor.{name}": ticks for name, ticks in counted.items()}
+        return Stats(el3_max_ticks=5200, el3_max_call=3, extra=extra)
 
     def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
         self.log.append(f"execute {argv[0]}")

@@ -29,10 +29,12 @@ LIMIT_SECONDS = 240.0
 
 
 def small() -> Suite:
-    """Every step, and the demo model in the modes that exist there."""
+    """Every step, what the monitor counts, and the demo model in the modes that exist there."""
     generation = find("ttft").generation
     assert generation is not None
-    return virtual(Suite("small", "", 2, replace(generation, models=(DEMO,), prompts=(16,)), probes=SWITCH))
+    return virtual(
+        Suite("small", "", 2, replace(generation, models=(DEMO,), prompts=(16,)), probes=SWITCH, counters=True)
+    )
 
 
 def measure(instance: Instance, suite: Suite) -> Measured:
@@ -49,7 +51,8 @@ def test_two_runs_of_one_build_are_the_same_to_the_digit(instance: Instance) -> 
     first, second = measure(instance, small()), measure(instance, small())
     assert [attempt.why for attempt in first.attempts if attempt.outcome != "ok"] == []
     assert all(row.result.valid and len(row.result.present) == 2 for row in first.rows)
-    assert {row.key.metric for row in first.rows} >= {"ttft", "tpot", "switch.smc", "switch.donate", "switch.recall"}
+    measured = {row.key.metric for row in first.rows}
+    assert measured >= {"ttft", "tpot", "switch.smc", "switch.donate", "switch.recall", "protect.on", "el3.longest"}
     assert {(row.key.clock, row.key.evidence) for row in first.rows} == {("virtual", "emulated-virtual")}
     assert first.rows == second.rows
 

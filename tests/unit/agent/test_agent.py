@@ -139,6 +139,23 @@ def test_memory_is_held_and_faulted_in(client: Client) -> None:
     assert (nothing.size, nothing.recalled_pages) == (0, 0), "nothing is secure here: the clock never begins"
 
 
+def test_page_cache_is_given_up(client: Client, tmp_path: Path) -> None:
+    size = 1 << 20
+    file = tmp_path / "file"
+    with file.open("wb") as stream:
+        stream.write(b"x" * size)
+        stream.flush()
+        os.fsync(stream.fileno())
+    dropped = client.drop_cached(str(file), size, soon())
+    assert dropped.size % 4096 == 0
+    assert 0 <= dropped.size <= size  # all of it on a disk; nothing of a file that lives in memory
+    assert dropped.ticks > 0
+    with pytest.raises(AgentError, match="No such file"):
+        client.drop_cached(str(tmp_path / "nothing"), size, soon())
+    with pytest.raises(AgentError, match="No data"):
+        client.drop_cached(str(file), 2 * size, soon())
+
+
 def test_the_engine_runs_in_mode_stock(client: Client) -> None:
     seen: list[Token] = []
     request = InferRequest(str(DEMO), "Once upon a time", 8, mode="stock", threads=2, ignore_eos=True)

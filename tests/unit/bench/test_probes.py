@@ -9,7 +9,7 @@ from fake_bench import FakeBoard
 from fake_run import bench
 
 from flexkit.bench.board import Spent
-from flexkit.bench.probes import ALLOC, MIB, PAGE, SWITCH, Figure, Probe
+from flexkit.bench.probes import ALLOC, MIB, PAGE, SWITCH, Figure, Probe, fits
 from flexkit.bench.suites import find
 from flexkit.bench.virtual import virtual
 from flexkit.errors import BadInput
@@ -39,6 +39,13 @@ def test_a_suite_of_probes_is_measured_and_valid(tmp_path: Path, suite: str) -> 
     assert [line for line in made.board.log if line.startswith("boot")] == ["boot flex"]
 
 
+def test_what_a_failed_probe_and_the_counters_share_has_all_their_rows(tmp_path: Path) -> None:
+    measured = bench(tmp_path, FakeBoard(refuse_steps=True), suite="switch", rounds=1).measure()
+    by_metric = {row.key.metric: row.result for row in measured.rows}
+    assert by_metric["switch.smc"].values == ()
+    assert by_metric["protect.on"].values == (1.0,)
+
+
 def test_memory_is_let_go_when_a_probe_fails(tmp_path: Path) -> None:
     board = FakeBoard(refuse_steps=True)
     measured = bench(tmp_path, board, suite="alloc", rounds=1).measure()
@@ -52,6 +59,20 @@ def test_allocators_are_compared_at_the_same_sizes_and_pressures() -> None:
         for pressure in ("idle", "pagecache", "anon", "fragmented"):
             for subject in ("cma", "static", "flexmem"):
                 assert (subject, size * MIB, pressure) in asked
+
+
+def sizes(kind: str, pressure: str, *memory: int) -> list[int]:
+    found = [probe for probe in ALLOC if (probe.kind, probe.pressure) == (kind, pressure) and fits(probe, *memory)]
+    return [(probe.size_bytes or 0) // MIB for probe in found]
+
+
+def test_a_board_is_not_asked_for_memory_that_it_does_not_have() -> None:
+    small, large = (2048 * MIB, 256 * MIB), (4096 * MIB, 1152 * MIB)
+    assert sizes("region", "idle", *small) == [16, 64, 192]
+    assert sizes("region", "anon", *large)[-1] == 1024
+    assert sizes("pages", "fragmented", *small)[-1] == 512, "of fragmented memory only half is free"
+    assert sizes("pages", "fragmented", *large)[-1] == 1024
+    assert all(fits(probe, *small) for probe in SWITCH)
 
 
 def test_donation_is_measured_in_batches_of_512() -> None:

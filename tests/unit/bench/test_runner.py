@@ -13,7 +13,7 @@ from fake_run import Bench, bench
 from flexkit.bench.board import PARTS, RunRequest, RunResult
 from flexkit.bench.ratios import ratios
 from flexkit.bench.runner import Measured
-from flexkit.bench.suites import find
+from flexkit.bench.suites import MODES, PRESSURES, find
 from flexkit.errors import BoardLost, FlexError, TimedOut
 from flexkit.report.schema import Attempt, Row
 
@@ -46,7 +46,7 @@ def test_everything_is_measured_and_valid(quick: tuple[Bench, Measured]) -> None
     _, measured = quick
     assert all(row.result.valid for row in measured.rows)
     assert attempts(measured, "ok") == list(measured.attempts)
-    assert len(rows(measured, "ttft", subject=None)) == 2 * 2 * 7 + 1  # seven variants, and one partly recalled
+    assert len(rows(measured, "ttft", subject=None)) == 2 * 2 * 8 + 1  # eight variants, and one partly recalled
     assert all(len(row.result.values) == 2 for row in measured.rows)
 
 
@@ -113,7 +113,7 @@ def test_the_ratios_are_paired_within_a_boot_only(quick: tuple[Bench, Measured])
     _, measured = quick
     found = ratios(measured.rows)
     assert {ratio.numerator.mode for ratio in found if ratio.metric == "ttft"} == {
-        "strawman", "flexserve", "normal", "normal-idle",
+        "strawman", "strawman-opt", "flexserve", "normal", "normal-idle",
     }  # fmt: skip
     for ratio in found:
         assert ratio.paired == (ratio.denominator.mode != "stock")
@@ -133,10 +133,55 @@ def test_reclaim_has_its_share_throughput_and_next_answer(quick: tuple[Bench, Me
 def test_slowdown_divides_by_the_same_boot_and_round(quick: tuple[Bench, Measured]) -> None:
     _, measured = quick
     beside = rows(measured, "slowdown")
-    assert len(beside) == 5
+    assert len(beside) == len(MODES)
     assert all(1.4 < value < 1.75 for row in beside for value in row.result.present)
     assert {row.key.mode for row in rows(measured, "slowdown.alone")} == {"normal-idle", "stock"}
     assert all(0 < value <= 1 / 2.0 + 0.4 for row in rows(measured, "achieved_rate") for value in row.result.present)
+
+
+def test_presence_is_a_ratio_within_a_block_of_boots(tmp_path: Path) -> None:
+    made = bench(tmp_path, suite="presence", rounds=5)
+    measured = made.measure()
+    assert sorted(line for line in made.board.log if line.startswith("boot")) == ["boot flex"] * 5 + ["boot stock"] * 5
+    alone = {(row.key.mode, row.key.subject): row.result.present for row in rows(measured, "presence.alone")}
+    found = rows(measured, "presence")
+    assert {row.key.mode for row in found} == {"normal-idle", "normal"}
+    for row in found:
+        own, stock = alone[row.key.mode, row.key.subject], alone["stock", row.key.subject]
+        assert row.result.present == pytest.approx([above / below for above, below in zip(own, stock, strict=True)])
+        assert row.result.valid
+    assert rows(measured, "protect.on")[0].result.valid
+
+
+def test_a_block_that_lacks_a_boot_has_no_presence(tmp_path: Path) -> None:
+    measured = bench(tmp_path, FakeBoard(refuse_boot=("stock",)), "presence", rounds=1).measure()
+    assert all(row.result.values == () and not row.result.valid for row in rows(measured, "presence"))
+    assert all(row.result.valid for row in rows(measured, "presence.alone", mode="normal"))
+
+
+def test_giving_up_page_cache_stands_beside_recall(tmp_path: Path) -> None:
+    measured = bench(tmp_path, suite="reclaim", rounds=2).measure()
+    found = {ratio.metric: ratio for ratio in ratios(measured.rows) if ratio.denominator.metric == "reclaim.drop"}
+    assert set(found) == {"reclaim.cost", "reclaim.cost.alone"}
+    assert found["reclaim.cost.alone"].median < found["reclaim.cost"].median
+    assert found["reclaim.cost"].numerator.size_bytes == found["reclaim.cost"].denominator.size_bytes
+
+
+def test_sums_are_divided_over_all_models_and_prompts_of_a_pressure(tmp_path: Path) -> None:
+    measured = bench(tmp_path, suite="ttft", rounds=2, modes=["strawman", "strawman-opt", "flexserve"]).measure()
+    found = [ratio for ratio in ratios(measured.rows) if ratio.metric == "ttft.other.sum"]
+    assert {(ratio.numerator.mode, ratio.numerator.pressure) for ratio in found} == {
+        (mode, pressure) for mode in ("strawman", "strawman-opt") for pressure in (None, *PRESSURES)
+    }
+    one = next(ratio for ratio in found if (ratio.numerator.mode, ratio.numerator.pressure) == ("strawman", "anon"))
+    above = rows(measured, "ttft.other", mode="strawman", pressure="anon")
+    below = rows(measured, "ttft.other", mode="flexserve", cache="warm", pressure="anon")
+    assert len(above) == len(below) == 4
+    each = [
+        sum(row.result.present[round_] for row in above) / sum(row.result.present[round_] for row in below)
+        for round_ in range(2)
+    ]
+    assert one.median == pytest.approx(sum(each) / 2)
 
 
 # Failures

@@ -9,7 +9,7 @@ from flexkit.errors import BadInput
 
 
 def test_an_unknown_suite_names_those_that_exist() -> None:
-    with pytest.raises(BadInput, match="quick, ttft, reclaim, slowdown"):
+    with pytest.raises(BadInput, match="quick, ttft, engine, decode, reclaim, slowdown"):
         find("fulll")
 
 

@@ -162,6 +162,38 @@ def test_an_error_in_the_shared_file_names_that_file(tmp_path: Path) -> None:
         boards.load_file(extended(tmp_path, 'sock = "x"\n', ""))
 
 
+def above(folder: Path, own: str) -> Path:
+    """A board that extends the whole of qemu-virt."""
+    (folder / "qemu-virt.toml").write_text(QEMU_VIRT)
+    path = folder / "another.toml"
+    path.write_text(f'schema = 1\nname = "another"\nextends = "qemu-virt.toml"\n{own}')
+    return path
+
+
+def test_a_board_extends_a_whole_one_and_says_some_of_it_anew(tmp_path: Path) -> None:
+    own = 'replaces = ["title", "monitor.slots"]\ntitle = "Another"\n[monitor]\nslots = 131072\n'
+    board, plain = boards.load_file(above(tmp_path, own)), boards.load("qemu-virt")
+    assert board.monitor
+    assert plain.monitor
+    assert (board.name, board.title, board.monitor.slots) == ("another", "Another", 131072)
+    assert (board.memory, board.monitor.mailboxes) == (plain.memory, plain.monitor.mailboxes)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ('replaces = ["monitor.slots"]\n', "replaces 'monitor.slots', of which another.toml says nothing"),
+        ('replaces = ["motto"]\nmotto = "x"\n', "replaces 'motto', of which qemu-virt.toml says nothing"),
+        ('replaces = ["title"]\ntitle = "x"\nsoc = "y"\n', "soc is set in qemu-virt.toml already"),
+        ('title = "x"\n', "schema is set in qemu-virt.toml already"),
+    ],
+)
+def test_what_replaces_does_not_name_is_not_said_anew(tmp_path: Path, own: str, message: str) -> None:
+    with pytest.raises(BadInput) as failure:
+        boards.load_file(above(tmp_path, own))
+    assert message in failure.value.message
+
+
 def test_unknown_board_is_refused_with_a_hint() -> None:
     with pytest.raises(BadInput) as failure:
         boards.load("qemu-vrt")

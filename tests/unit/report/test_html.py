@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from fake_run import bench, whole_report
 
 from flexkit.report import html, view
 from flexkit.report.charts import Named, chart, stack_chart
@@ -201,3 +203,22 @@ def test_text_from_the_board_cannot_become_markup(good: Report) -> None:
     assert "<script>" not in page
     assert "<b>x</b>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_what_each_design_adds_is_drawn_without_the_compute(tmp_path: Path) -> None:
+    report = whole_report(bench(tmp_path, suite="ttft", rounds=2, modes=["strawman", "strawman-opt", "flexserve"]))
+    charts = view.other_charts(report)
+    assert {segment.part for chart in charts for stack in chart.stacks for segment in stack.segments} == {
+        "allocate", "read", "donate", "switch",
+    }  # fmt: skip
+    under_pressure = [chart.title for chart in charts if "memory" in chart.title]
+    assert len(under_pressure) == 4 * 2
+    assert "demo, 16-token prompt, memory fragmented" in under_pressure
+
+
+def test_presence_has_a_chart_for_each_program(tmp_path: Path) -> None:
+    report = whole_report(bench(tmp_path, suite="presence", rounds=5))
+    charts = view.presence_charts(report)
+    assert len(charts) == 7
+    assert all(bar.interval is not None for chart in charts for bar in chart.bars)
+    assert 'id="presence"' in html.render(report)

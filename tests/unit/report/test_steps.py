@@ -22,7 +22,9 @@ def alloc(tmp_path: Path) -> Report:
 
 
 def test_calls_and_pages_have_a_chart_each(switch: Report) -> None:
-    calls, pages, late = steps.switch_charts(switch)
+    calls, pages, late, protection, stay = steps.switch_charts(switch)
+    assert [bar.label for bar in protection.bars] == ["Turn on", "Turn off"]
+    assert [bar.label for bar in stay.bars] == ["Longest"]
     assert {bar.note for bar in late.bars} == {
         "Normal: all interrupts", "FlexServe: all interrupts", "FlexServe: in the firmware",
     }  # fmt: skip
@@ -42,20 +44,22 @@ def test_steps_stand_over_a_null_call_and_a_cleared_page(switch: Report) -> None
 def test_allocation_has_a_chart_for_each_pressure(alloc: Report) -> None:
     charts = steps.alloc_charts(alloc)
     assert [chart.title for chart in charts] == [
-        "Memory is free", "Page cache fills memory", "Processes fill memory", "Free memory is fragmented",
+        "Memory is free", "Page cache fills memory", "Processes fill memory",
+        "Half of what is asked for is fragmented", "Free memory is fragmented",
     ]  # fmt: skip
     assert {bar.label for bar in charts[0].bars} == {"Flex-Mem", "CMA", "Static region"}
     assert charts[0].bars[-1].note == "1\u202f024\u202fMB"
 
 
 def test_cma_is_divided_by_flexmem_of_the_same_size_and_pressure(alloc: Report) -> None:
-    found = [ratio for ratio in alloc.ratios if ratio.metric == "alloc.latency"]
-    assert len(found) == 4 * 3
+    found = [ratio for ratio in alloc.ratios if ratio.numerator.subject != ratio.denominator.subject]
+    assert len(found) == 5 * 3
     for ratio in found:
         assert (ratio.numerator.subject, ratio.denominator.subject) == ("cma", "flexmem")
         assert ratio.numerator.size_bytes == ratio.denominator.size_bytes
+        assert ratio.numerator.pressure == ratio.denominator.pressure
     (claim,) = [claim for claim in view.beside(alloc) if "CMA" in claim.what]
-    assert len(claim.ours) == 3
+    assert len(claim.ours) == 4
 
 
 def test_the_page_has_both_sections(switch: Report, alloc: Report) -> None:

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from flexkit.deadline import Deadline
 
 Flavour = Literal["flex", "stock"]
-Mode = Literal["stock", "normal-idle", "normal", "strawman", "flexserve"]
+Mode = Literal["stock", "normal-idle", "normal", "strawman", "strawman-opt", "flexserve"]
 
 PARTS: tuple[str, ...] = ("allocate", "read", "donate", "decrypt", "prefill", "switch")
 """The parts of a time to first token, in the order of struct flex_breakdown (firmware/abi/flexkit/uapi.h)."""
@@ -90,10 +90,12 @@ class ExecResult:
 
 @dataclass(frozen=True)
 class RecallResult:
-    """Pages asked back by FLEX_IOC_RECALL, the pages that came, and the ticks of the calls alone."""
+    """Pages asked back by FLEX_IOC_RECALL: those that came, the ticks of the monitor's calls, and of all that Linux did
+    for them."""
 
     pages: int
     ticks: int
+    whole: int
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,10 @@ class Stats:
     el3_max_call: int = 0
     extra: Mapping[str, int] = field(default_factory=dict)
 
+    def monitor(self, name: str) -> int:
+        """One of the monitor's counters, 0 where it has none."""
+        return self.extra.get(f"monitor.{name}", 0)
+
 
 class BenchBoard(Protocol):
     """A board that can be measured. Every method raises flexkit.errors.BoardLost or TimedOut when it does not answer,
@@ -166,6 +172,10 @@ class BenchBoard(Protocol):
 
     def recall(self, pages: int, deadline: Deadline) -> RecallResult:
         """FLEX_IOC_RECALL: take pages back now."""
+
+    def drop_cached(self, path: str, size_bytes: int, deadline: Deadline) -> int:
+        """Read so much of a file into Linux's page cache, and let it give them up: the ticks of that. FlexError when it
+        did not give up all."""
 
     def hold(self, leave_bytes: int, deadline: Deadline) -> int:
         """A process on the board takes memory, and keeps it, until only ``leave_bytes`` are free (MemFree of

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from flexkit.bench.pressure import shell
 from flexkit.bench.record import Metric
 from flexkit.bench.session import Question, Session
 from flexkit.bench.suites import Lateness, Variant
-from flexkit.bench.tasks import Job, ended_well, generation_cell
+from flexkit.bench.tasks import Job, generation_cell
 from flexkit.errors import FlexError
 from flexkit.report.schema import Key
 
@@ -30,11 +31,11 @@ def lateness(session: Session, suite: str, spec: Lateness, question: Question, v
     def action() -> None:
         with session.recorder.attempt("measure", *cells.values(), **where):
             session.prepare(variant, question)
-            _shell(session, f"echo {spec.period_us} > {_FILE}")
+            _run(session, f"echo {spec.period_us} > {_FILE}")
             try:
                 question.expected.check(session.ask(question, variant))
             finally:
-                said = _shell(session, f"echo 0 > {_FILE} && cat {_FILE}")
+                said = _run(session, f"echo 0 > {_FILE} && cat {_FILE}")
             for who, cell in cells.items():
                 for name, value in _worst(said, who).items():
                     session.recorder.put(cell, _METRICS[name], round_, value / 1000)
@@ -42,9 +43,8 @@ def lateness(session: Session, suite: str, spec: Lateness, question: Question, v
     return Job("measure", where, {cell: tuple(_METRICS.values()) for cell in cells.values()}, action)
 
 
-def _shell(session: Session, script: str) -> str:
-    deadline = session.within(session.limits.command, "interrupt latency")
-    return ended_well(session.board.execute(("sh", "-c", script), deadline)).out
+def _run(session: Session, script: str) -> str:
+    return shell(session, ("sh", "-c", script), "interrupt latency").out
 
 
 def _worst(said: str, who: str) -> dict[str, int]:

@@ -9,7 +9,8 @@ from flexkit.bench.board import Mode, Spent, StepKind
 
 PAGE = 4096
 MIB = 1 << 20
-Pressure = Literal["idle", "pagecache", "anon", "fragmented"]
+Pressure = Literal["idle", "pagecache", "anon", "half", "fragmented"]
+"""``half``: half of what is asked for lies in one piece, the rest is single pages."""
 Per = Literal["step", "batch", "all"]
 
 
@@ -82,15 +83,21 @@ SWITCH: tuple[Probe, ...] = (
 """World switch, donation and recall by batch, a strawman's region; beside them a null call and a cleared page."""
 
 
-_RESERVES = 64 * MIB
+_RESERVES = 128 * MIB
 """Linux keeps that to itself."""
-_CMA = 256 * MIB
-"""Free memory in the CMA area of a board may be no use to a donation, which takes only what need not move."""
+_CMA_OTHERS = 64 * MIB
+"""Of the CMA area; others have pages there that stay."""
+_SYSTEM = 256 * MIB
+"""Of DRAM: the kernel, programs, what is set apart, and its reserves."""
 
 
 def _flexmem(size: int, pressure: Pressure) -> Probe:
-    figure = Figure("alloc.latency", "ms", "whole", "all", "flexmem", "flexserve")
-    return Probe("pages", size // PAGE, (figure,), 512, size, pressure, _RESERVES + _CMA)
+    figures = (
+        Figure("alloc.latency", "ms", "whole", "all", "flexmem", "flexserve"),
+        Figure("alloc.take", "ms", "allocate", "all", "flexmem", "flexserve"),
+        Figure("alloc.donate", "ms", "secure", "all", "flexmem", "flexserve"),
+    )
+    return Probe("pages", size // PAGE, figures, 512, size, pressure, _RESERVES)
 
 
 def _cma(size: int, pressure: Pressure) -> Probe:
@@ -101,16 +108,23 @@ def _cma(size: int, pressure: Pressure) -> Probe:
     return Probe("region", size // PAGE, figures, size_bytes=size, pressure=pressure, room_bytes=_RESERVES)
 
 
-def _alloc() -> tuple[Probe, ...]:
-    """The board bounds what can be asked for: its CMA area (256 MB on qemu-virt, 64 of them left for others) and, where
-    memory is full or fragmented, what is free besides. A static region is there from the start: its latency is that of
-    securing it."""
-    pressures: tuple[Pressure, ...] = ("idle", "pagecache", "anon", "fragmented")
-    probes = [_flexmem(size * MIB, pressure) for pressure in pressures for size in (16, 64, 192, 512)]
-    probes += [_flexmem(1024 * MIB, pressure) for pressure in pressures[:3]]
-    probes += [_cma(size * MIB, pressure) for pressure in pressures for size in (16, 64, 192)]
-    return tuple(probes)
+_PRESSURES: tuple[Pressure, ...] = ("idle", "pagecache", "anon", "half", "fragmented")
+_SIZES = tuple(size * MIB for size in (16, 64, 192, 512, 1024))
+
+ALLOC: tuple[Probe, ...] = tuple(
+    make(size, pressure) for make in (_flexmem, _cma) for pressure in _PRESSURES for size in _SIZES
+)
+"""Latency until memory of a size is secure, by allocator and memory pressure. A static region is there from the start:
+its latency is that of securing it."""
 
 
-ALLOC: tuple[Probe, ...] = _alloc()
-"""Latency until memory of a size is secure, by allocator and memory pressure."""
+def fits(probe: Probe, dram_bytes: int, cma_bytes: int) -> bool:
+    """Whether a board has the memory for it: a region lies in the CMA area, pages in what is left of DRAM, and of
+    fragmented memory the half is free."""
+    if probe.pressure is None or probe.size_bytes is None:
+        return True
+    if probe.kind == "region":
+        return probe.size_bytes <= cma_bytes - _CMA_OTHERS
+    free = dram_bytes - cma_bytes - _SYSTEM
+    least: dict[Pressure, int] = {"fragmented": free // 2, "half": free * 2 // 3}
+    return probe.size_bytes <= least.get(probe.pressure, free)

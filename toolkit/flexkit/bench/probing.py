@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from flexkit.bench.board import Spent
-from flexkit.bench.probes import MIB, Figure, Probe
+from flexkit.bench.pressure import pressed
+from flexkit.bench.probes import Figure, Probe
 from flexkit.bench.record import Metric
 from flexkit.bench.session import Session
 from flexkit.bench.suites import Variant
-from flexkit.bench.tasks import DROP_PAGE_CACHE, Job, ended_well
+from flexkit.bench.tasks import Job
 from flexkit.report.schema import Key
 
-_FRAGMENTS_LEAVE = 64 * MIB
-"""Free memory that is not taken before every second page of the rest becomes free."""
-_FILL_PAGE_CACHE = ("sh", "-c", "cat $(awk '$2 == \"/data\" { print $1 }' /proc/mounts) > /dev/null")
-"""Reads the data partition, which is nearly as large as memory."""
 _IDLE = Variant("normal-idle")
 
 
@@ -28,7 +22,7 @@ def probe(session: Session, suite: str, spec: Probe, round_: int) -> Job:
     def action() -> None:
         with session.recorder.attempt("measure", *cells, **where):
             session.prepare(_IDLE, None)
-            with _pressure(session, spec):
+            with pressed(session, spec.pressure, spec.size_bytes or 0, spec.room_bytes):
                 spent = session.steps(spec.kind, spec.count, spec.batch)
             put(session, suite, spec, round_, spent)
         session.bus.note("measure", f"round {round_ + 1}: {told(spec)}")
@@ -66,25 +60,3 @@ def _cell(session: Session, suite: str, spec: Probe, figure: Figure) -> Key:
 
 def _metric(figure: Figure) -> Metric:
     return Metric(figure.metric, figure.unit)
-
-
-@contextmanager
-def _pressure(session: Session, spec: Probe) -> Iterator[None]:
-    """Memory as the probe wants to find it; none: as it is."""
-    board = session.board
-    if spec.pressure is None:
-        yield
-        return
-    ended_well(board.execute(DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
-    if spec.pressure == "pagecache":
-        ended_well(board.execute(_FILL_PAGE_CACHE, session.within(session.limits.program, "fill the page cache")))
-    taken = spec.pressure in ("anon", "fragmented")
-    if spec.pressure == "anon":
-        board.hold((spec.size_bytes or 0) + spec.room_bytes, session.within(session.limits.program, "fill memory up"))
-    elif spec.pressure == "fragmented":
-        board.fragment(_FRAGMENTS_LEAVE, session.within(session.limits.program, "fragment memory"))
-    try:
-        yield
-    finally:
-        if taken:
-            board.let_go(session.within(session.limits.command, "free memory"))

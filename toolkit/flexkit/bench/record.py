@@ -33,8 +33,15 @@ E2E = Metric("e2e", "ms")
 GENERATION = (TTFT, TPOT, E2E)
 RECLAIM_LATENCY = Metric("reclaim.latency", "ms")
 RECLAIM_THROUGHPUT = Metric("reclaim.throughput", "MB/s", "higher")
+RECLAIM = (RECLAIM_LATENCY, RECLAIM_THROUGHPUT)
 RECLAIM_BASELINE = Metric("reclaim.baseline", "ms")
 RECLAIM_PAGE_CACHE = Metric("reclaim.pagecache", "ms")
+RECLAIM_COST = Metric("reclaim.cost", "ms")
+"""All that Linux and the monitor do to take pages back, asked for in one call."""
+RECLAIM_COST_ALONE = Metric("reclaim.cost.alone", "ms")
+"""Without the scrubbing."""
+RECLAIM_DROP = Metric("reclaim.drop", "ms")
+"""What page cache of the same size costs to give up, asked for in one call."""
 SLOWDOWN = Metric("slowdown", "ratio")
 SLOWDOWN_ALONE = Metric("slowdown.alone", "ms")
 ACHIEVED_RATE = Metric("achieved_rate", "1/s", "higher")

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from flexkit.bench import probing, tasks
 from flexkit.bench.board import BoardFacts, Flavour, Stats
+from flexkit.bench.counters import counters
 from flexkit.bench.lateness import lateness
 from flexkit.bench.oracle import Oracle
+from flexkit.bench.presence import Presence
 from flexkit.bench.record import one_line
 from flexkit.bench.session import ModelFile, Question, Session
 from flexkit.bench.suites import FLAVOUR_OF, Lateness, ModelSpec, Reclaim, Slowdown, Suite, Variant
@@ -59,10 +62,9 @@ class Runner:
         whole run meaningless (no reference engine, a broken model)."""
         self._ask_reference()
         self.session.stage(self.models.values())
-        needed = {FLAVOUR_OF[mode] for mode in self.suite.modes}
-        for flavour in FLAVOURS:
-            if flavour in needed:
-                self._block(flavour)
+        for flavour in self._flavours(self.suite):
+            self._block(flavour, partial(self._jobs, flavour))
+        self._blocks()
         recorder = self.session.recorder
         if self.session.setting.profile == "debug":
             recorder.fault_all("a debug build")
@@ -105,17 +107,42 @@ class Runner:
 
     # One flavour
 
-    def _block(self, flavour: Flavour) -> None:
+    def _blocks(self) -> None:
+        """Presence: a boot of each flavour in each round."""
+        suite = self.suite
+        if not suite.presence:
+            return
+        presence = Presence(self.session, suite.name, suite.presence, suite.presence_modes)
+        needed = [flavour for flavour in FLAVOURS if flavour in {FLAVOUR_OF[mode] for mode in suite.presence_modes}]
+        order = random.Random(f"{self.seed}/presence")
+        for round_ in range(suite.rounds):
+            order.shuffle(needed)
+            for flavour in needed:
+                self._block(flavour, partial(self._presence_jobs, presence, flavour, round_, order))
+            presence.settle(round_)
+
+    def _presence_jobs(self, presence: Presence, flavour: Flavour, round_: int, order: random.Random) -> Iterator[Job]:
+        yield from presence.block(flavour, round_, order)
+        if self.suite.counters and flavour == "flex" and not self.suite.probes:
+            yield counters(self.session, self.suite.name, round_)
+
+    @staticmethod
+    def _flavours(suite: Suite) -> list[Flavour]:
+        """Those in which something is measured in rounds of one boot."""
+        needed = {FLAVOUR_OF[mode] for mode in replace(suite, presence=()).modes}
+        return [flavour for flavour in FLAVOURS if flavour in needed]
+
+    def _block(self, flavour: Flavour, jobs_of: Callable[[], Iterator[Job]]) -> None:
         """One boot, or two when the board was lost once; what cannot be done is on record."""
         why = self._late() or self._boot(flavour)
-        jobs = list(self._jobs(flavour))
+        jobs = list(jobs_of())
         for cell, metrics in tasks.cells_of(jobs).items():
             self.session.recorder.declare(cell, *metrics)
         losses = 0
         for number, job in enumerate(jobs):
+            why = why or self._late()
             if why is None and losses and not self.session.up:
                 why = "the board was lost twice" if losses >= LOSSES else self._boot(flavour)
-            why = why or self._late()
             if why is not None:
                 self._abandon(jobs[number:], why)
                 return
@@ -166,6 +193,8 @@ class Runner:
             if flavour == "flex":
                 probes = [probing.probe(self.session, self.suite.name, spec, round_) for spec in self.suite.probes]
                 probes += self._lateness(round_)
+                if self.suite.counters and self.suite.probes:
+                    probes.append(counters(self.session, self.suite.name, round_))
                 order.shuffle(probes)
                 yield from probes
         for round_ in range(self.suite.rounds if flavour == "flex" else 0):
@@ -179,7 +208,8 @@ class Runner:
         spec = self.suite.generation
         if not spec:
             return
-        variants = dict.fromkeys(group[0] for group in spec.groups if FLAVOUR_OF[group[0].mode] == flavour)
+        firsts = [group[0] for group in reversed(spec.groups) if FLAVOUR_OF[group[0].mode] == flavour]
+        variants = reversed({variant.mode: variant for variant in firsts}.values())
         question = self._questions[spec.models[0], min(spec.prompts), spec.n_predict]
         for variant in variants:
             yield tasks.warm_up(self.session, question, variant)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, Mode, RunRequest, RunResult, Spent, StepKind
+from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, Mode, RunRequest, RunResult, Spent, Stats, StepKind
 from flexkit.bench.oracle import Expected
 from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Recorder, cell
@@ -173,6 +173,10 @@ class Session:
         self._protected = None
         return self.board.measure(kind, count, batch, self.within(self.limits.program, f"time {count} steps ({kind})"))
 
+    def stats(self) -> Stats:
+        """The driver's and the monitor's counters now."""
+        return self.board.stats(self.within(self.limits.command, "read counters"))
+
     def warm_up(self, question: Question, variant: Variant) -> None:
         """An answer that is checked and not measured."""
         with self.recorder.attempt("warm-up", **self.where(question, variant)):
@@ -187,12 +191,12 @@ class Session:
             n_predict=question.n_predict,
             context=question.context,
             threads=self.setting.threads,
-            drop_page_cache=variant.page_cache == "dropped",
+            drop_page_cache=variant.page_cache == "dropped" and variant.pressure != "pagecache",
         )
         if variant.mode == "flexserve":
             self._resident[question.model.path] = None
             self._protected = None  # the first donation switches it on, the last release may switch it off
-        elif variant.mode == "strawman":
+        elif variant.mode in ("strawman", "strawman-opt"):
             self._protected = None
         return self.board.run(request, self.within(self.limits.run, f"{variant.mode} run of {question.model.label}"))
 

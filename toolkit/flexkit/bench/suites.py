@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flexkit.bench.board import Flavour, Mode
-from flexkit.bench.probes import ALLOC, MIB, SWITCH, Probe
+from flexkit.bench.probes import ALLOC, MIB, SWITCH, Pressure, Probe, fits
 from flexkit.errors import BadInput
 
 PageCache = Literal["dropped", "kept"]
@@ -17,6 +17,7 @@ FLAVOUR_OF: dict[Mode, Flavour] = {
     "normal-idle": "flex",
     "normal": "flex",
     "strawman": "flex",
+    "strawman-opt": "flex",
     "flexserve": "flex",
 }
 MODES: tuple[Mode, ...] = tuple(FLAVOUR_OF)
@@ -45,8 +46,8 @@ class Variant:
     mode: Mode
     cache: Literal["cold", "warm"] | float | None = None
     page_cache: PageCache = "dropped"
-    pressure: Literal["anon"] | None = None
-    """``anon``: processes hold all memory but what the model and Linux itself need."""
+    pressure: Pressure | None = None
+    """Of Linux's memory while the request runs; what a warm model holds was there before."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,19 @@ class Reclaim:
 
 
 @dataclass(frozen=True)
-class Slowdown:
-    """A packaged program beside inference that arrives at one fixed rate in every mode; divided by the program alone
-    in the same boot."""
+class Program:
+    """A packaged program of the board's."""
 
     subject: str
     argv: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Slowdown:
+    """A program beside inference that arrives at one fixed rate in every mode; divided by the program alone in the
+    same boot."""
+
+    program: Program
     model: ModelSpec
     prompt: int
     period_seconds: float
@@ -113,6 +121,11 @@ class Suite:
     slowdown: tuple[Slowdown, ...] = ()
     probes: tuple[Probe, ...] = ()
     lateness: Lateness | None = None
+    presence: tuple[Program, ...] = ()
+    presence_modes: tuple[Mode, ...] = ("stock", "normal-idle", "normal")
+    """In which its programs run alone, in blocks of boots."""
+    counters: bool = False
+    """Also the monitor's own: protection on and off, the longest stay in EL3."""
 
     @property
     def modes(self) -> tuple[Mode, ...]:
@@ -138,6 +151,8 @@ class Suite:
             yield from self.lateness.variants
         if self.reclaim:
             yield Variant("flexserve", "warm")
+        if self.presence:
+            yield from (Variant(mode) for mode in self.presence_modes)
         for probe in self.probes:
             yield from (Variant(figure.mode) for figure in probe.figures if figure.mode)
 
@@ -160,9 +175,22 @@ class Suite:
         if lateness:
             variants = _of(lateness.variants, modes)
             lateness = replace(lateness, variants=variants) if variants else None
+        kept = tuple(mode for mode in self.presence_modes if mode in modes)
         return replace(
-            self, generation=generation, slowdown=slowdown, reclaim=reclaim, probes=probes, lateness=lateness
+            self,
+            generation=generation,
+            slowdown=slowdown,
+            reclaim=reclaim,
+            probes=probes,
+            lateness=lateness,
+            presence=self.presence if kept else (),
+            presence_modes=kept,
+            counters=self.counters and any(FLAVOUR_OF[mode] == "flex" for mode in self.modes if mode in modes),
         )
+
+    def fitting(self, dram_bytes: int, cma_bytes: int) -> Suite:
+        """The same suite for a board with so much memory: what it cannot give is not asked for."""
+        return replace(self, probes=tuple(probe for probe in self.probes if fits(probe, dram_bytes, cma_bytes)))
 
 
 def _of(variants: Iterable[Variant], modes: Sequence[str]) -> tuple[Variant, ...]:
@@ -175,15 +203,33 @@ _GROUPS: tuple[tuple[Variant, ...], ...] = (
     # dropped before kept: the first run is the one that fills the page cache for the second
     (Variant("normal"), Variant("normal", page_cache="kept")),
     (Variant("strawman"),),
+    (Variant("strawman-opt"),),
     (Variant("flexserve", "cold"), Variant("flexserve", "warm")),
 )
 _GENERATION = Generation(models=(DEMO, SYNTH_25M), prompts=(16, 128), groups=_GROUPS, n_predict=8, context=256)
 _SHARES = tuple((Variant("flexserve", share),) for share in (0.75, 0.5, 0.25))
-_PRESSED = (
-    (Variant("normal", page_cache="kept", pressure="anon"),),
-    (Variant("strawman", pressure="anon"),),
-    (Variant("flexserve", "warm", pressure="anon"),),
+PRESSURES: tuple[Pressure, ...] = ("pagecache", "anon", "fragmented")
+_PRESSED = tuple(
+    (variant,)
+    for pressure in PRESSURES
+    for variant in (
+        Variant("strawman", pressure=pressure),
+        Variant("strawman-opt", pressure=pressure),
+        Variant("flexserve", "warm", pressure=pressure),
+    )
 )
+_LOADED: tuple[tuple[Variant, ...], ...] = (
+    (Variant("normal", page_cache="kept"),),
+    (Variant("flexserve", "warm", "kept"),),
+)
+_ENGINE = Generation(
+    models=tuple(ModelSpec(f"synth-25M-{quant}", "25M", quant) for quant in ("f16", "q8_0", "q4_0", "q4_k", "q6_k")),
+    prompts=(16, 128),
+    groups=_LOADED,
+    n_predict=16,
+    context=256,
+)
+_DECODE = Generation(models=(DEMO, SYNTH_25M), prompts=(16,), groups=_LOADED, n_predict=128, context=256)
 _ALL = replace(_GENERATION, groups=(*_GROUPS, *_SHARES, *_PRESSED))
 
 
@@ -196,10 +242,9 @@ _RECLAIMS = (_reclaim(SYNTH_100M, 32 * MIB), _RECLAIM)
 """A third and two thirds of what the model holds."""
 
 
-def _slowdown(subject: str, *argv: str, period_seconds: float = 1.0) -> Slowdown:
+def _slowdown(program: Program, period_seconds: float = 1.0) -> Slowdown:
     return Slowdown(
-        subject=subject,
-        argv=argv,
+        program=program,
         model=SYNTH_25M,
         prompt=16,
         period_seconds=period_seconds,
@@ -208,6 +253,7 @@ def _slowdown(subject: str, *argv: str, period_seconds: float = 1.0) -> Slowdown
             Variant("normal-idle", page_cache="kept"),
             Variant("normal", page_cache="kept"),
             Variant("strawman", page_cache="kept"),
+            Variant("strawman-opt", page_cache="kept"),
             Variant("flexserve", "warm", page_cache="kept"),
         ),
         n_predict=8,
@@ -215,8 +261,8 @@ def _slowdown(subject: str, *argv: str, period_seconds: float = 1.0) -> Slowdown
     )
 
 
-def _shell(subject: str, script: str) -> Slowdown:
-    return _slowdown(subject, "sh", "-c", script)
+def _shell(subject: str, script: str) -> Program:
+    return Program(subject, ("sh", "-c", script))
 
 
 _CPU = ("sysbench", "cpu", "--threads=1", "--cpu-max-prime=2000", "--time=0", "run")
@@ -226,10 +272,10 @@ _SQL = (
     "insert into t with recursive c(x) as (select 1 union all select x + 1 from c where x < 80000) "
     "select x, hex(x * 7919) from c; create index i on t(b); select count(*), sum(length(b)) from t where b > 5;"
 )
-_QUICK = _slowdown("sysbench cpu", *_CPU, "--events=4000", period_seconds=2.0)
+_QUICK = _slowdown(Program("sysbench cpu", (*_CPU, "--events=4000")), period_seconds=2.0)
 _PROGRAMS = (
-    _slowdown("sysbench cpu", *_CPU, "--events=12000"),
-    _slowdown("sysbench memory", *_MEMORY),
+    Program("sysbench cpu", (*_CPU, "--events=12000")),
+    Program("sysbench memory", _MEMORY),
     _shell("page faults (dd)", "for i in $(seq 24); do dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; done"),
     _shell("gzip", "for i in 1 2 3 4; do gzip -c /usr/bin/busybox > /dev/null; done"),
     _shell("storage (dd)", "dd if=/dev/zero of=/data/fill bs=64K count=1536 conv=fsync && rm /data/fill"),
@@ -237,6 +283,7 @@ _PROGRAMS = (
     _shell("program launch", "for i in $(seq 80); do sqlite3 -version; done"),
 )
 """CPU, memory, page faults, compression, storage, a database, starting programs: a few seconds each under emulation."""
+_BESIDE = tuple(_slowdown(program) for program in _PROGRAMS)
 
 _LATENESS = Lateness(
     model=SYNTH_25M,
@@ -258,10 +305,27 @@ SUITES: dict[str, Suite] = {
             (_QUICK,),
         ),
         Suite("ttft", "time to first token and per output token", 5, _ALL),
+        Suite("engine", "prompts and tokens by quantisation", 5, _ENGINE),
+        Suite("decode", "time per output token of long answers", 5, _DECODE),
         Suite("reclaim", "memory taken back from a resident model", 5, reclaim=_RECLAIMS),
-        Suite("slowdown", "packaged programs beside inference", 5, slowdown=_PROGRAMS),
-        Suite("switch", "world switch, donation, recall; interrupts", 7, probes=SWITCH, lateness=_LATENESS),
+        Suite("slowdown", "packaged programs beside inference", 5, slowdown=_BESIDE),
+        Suite("presence", "programs with nothing secure, against stock Linux", 5, presence=_PROGRAMS, counters=True),
+        Suite(
+            "switch", "world switch, donation, recall; interrupts", 7, probes=SWITCH, lateness=_LATENESS, counters=True
+        ),
         Suite("alloc", "latency of secure memory, by size and pressure", 3, probes=ALLOC),
+        Suite(
+            "full",
+            "everything, in more than an hour",
+            5,
+            _ALL,
+            _RECLAIMS,
+            _BESIDE,
+            (*SWITCH, *ALLOC),
+            _LATENESS,
+            _PROGRAMS,
+            counters=True,
+        ),
     )
 }
 

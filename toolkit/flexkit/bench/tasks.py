@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from flexkit.bench import record
 from flexkit.bench.board import ExecResult, RunResult
+from flexkit.bench.pressure import DROP_PAGE_CACHE, ended_well, pressed, shell
 from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Metric, put_generation
 from flexkit.bench.session import Question, Session, ms, share_left
@@ -22,11 +23,6 @@ FAULT_LIMIT = 3
 """A process takes memory until as much as asked for has come out of secure pages, at most so many times that: what is
 free goes first, before the clock. If secure pages do not come by then, it was no reclaim."""
 POLL_SECONDS = 0.2
-DROP_PAGE_CACHE = ("sh", "-c", "echo 0 > /proc/sys/vm/watermark_boost_factor; sync; echo 1 > /proc/sys/vm/drop_caches")
-"""Page cache only: dropping slabs too would call every shrinker, the one of secure memory included. And Linux's
-watermarks stay where they are: raised for a while after every mixed page block, they would make the figures depend on
-what was measured before, and ``hold`` fight reclaim for what it is to leave."""
-
 PRESSED_ROOM = 128 << 20
 """Left free beside a model's size where processes hold the rest: Linux's reserves, and a session's working memory."""
 
@@ -69,27 +65,14 @@ def generation(session: Session, suite: str, question: Question, variant: Varian
     def action() -> None:
         with session.recorder.attempt("measure", cell, **where):
             session.prepare(variant, question)
-            with _pressed(session, question, variant):
+            size = question.model.path.stat().st_size
+            with pressed(session, variant.pressure, size, PRESSED_ROOM):
                 result = session.ask(question, variant)
             question.expected.check(result)
             put_generation(session.recorder, cell, round_, result, session.counter_hz)
         session.bus.note("measure", _told(question, variant, round_, result, session.counter_hz))
 
     return Job("measure", where, {cell: record.GENERATION}, action)
-
-
-@contextmanager
-def _pressed(session: Session, question: Question, variant: Variant) -> Iterator[None]:
-    """Memory as the variant wants to find it."""
-    if variant.pressure is None:
-        yield
-        return
-    leave = question.model.path.stat().st_size + PRESSED_ROOM
-    session.board.hold(leave, session.within(session.limits.program, "fill memory up"))
-    try:
-        yield
-    finally:
-        session.board.let_go(session.within(session.limits.command, "free memory"))
 
 
 def generation_cell(session: Session, suite: str, question: Question, variant: Variant, **more: Any) -> Key:
@@ -128,6 +111,7 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
     demand = session.cell(suite, **common, cache="warm", pressure="anon")
     asked = session.cell(suite, **common, cache="warm", pressure="idle")
     baseline = session.cell(suite, mode="normal-idle", size_bytes=spec.size_bytes, pressure="anon")
+    dropped = session.cell(suite, mode="normal-idle", size_bytes=spec.size_bytes, pressure="idle")
     share = share_left(question.model.path.stat().st_size, spec.size_bytes)
     partly = generation_cell(session, suite, question, warm, cache=share)
     where = session.where(question, warm, round=round_)
@@ -135,6 +119,7 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
     def action() -> None:
         _measure_baseline(session, spec, baseline, round_)
         if spec.page_cache:
+            _measure_drop(session, spec, question, dropped, round_)
             _measure_page_cache(session, spec, question, baseline, round_)
         with session.recorder.attempt("reclaim", demand, asked, partly, **where, subject="model made resident"):
             session.prepare(warm, question)
@@ -150,11 +135,13 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
             put_generation(session.recorder, partly, round_, result, session.counter_hz)
 
     cells: dict[Key, tuple[Metric, ...]] = {
-        demand: (record.RECLAIM_LATENCY, record.RECLAIM_THROUGHPUT),
-        asked: (record.RECLAIM_LATENCY, record.RECLAIM_THROUGHPUT),
+        demand: record.RECLAIM,
+        asked: (*record.RECLAIM, record.RECLAIM_COST, record.RECLAIM_COST_ALONE),
         baseline: (record.RECLAIM_BASELINE, *([record.RECLAIM_PAGE_CACHE] if spec.page_cache else [])),
         partly: record.GENERATION,
     }
+    if spec.page_cache:
+        cells[dropped] = (record.RECLAIM_DROP,)
     return Job("reclaim", where, cells, action)
 
 
@@ -168,6 +155,16 @@ def _measure_baseline(session: Session, spec: Reclaim, cell: Key, round_: int) -
         session.recorder.put(cell, record.RECLAIM_BASELINE, round_, ms(fault.ticks, session.counter_hz))
 
 
+def _measure_drop(session: Session, spec: Reclaim, question: Question, cell: Key, round_: int) -> None:
+    """Page cache of the same size, given up when it is asked for."""
+    where = session.where(variant=_IDLE, round=round_, subject="page cache given up")
+    with session.recorder.attempt("reclaim", cell, **where):
+        session.prepare(_IDLE, None)
+        path = session.remote(question.model, "flexserve")
+        ticks = session.board.drop_cached(path, spec.size_bytes, session.within(session.limits.program, "drop a file"))
+        session.recorder.put(cell, record.RECLAIM_DROP, round_, ms(ticks, session.counter_hz))
+
+
 def _measure_page_cache(session: Session, spec: Reclaim, question: Question, cell: Key, round_: int) -> None:
     """The same process where page cache has to give the memory up: the model's own file, read as often as a program
     would. What reclaim of secure memory is to be compared with."""
@@ -176,7 +173,7 @@ def _measure_page_cache(session: Session, spec: Reclaim, question: Question, cel
     with session.recorder.attempt("reclaim", cell, **where):
         session.prepare(_IDLE, None)
         read = ("sh", "-c", 'cat "$0" > /dev/null', session.remote(question.model, "flexserve"))
-        ended_well(board.execute(DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
+        shell(session, DROP_PAGE_CACHE, "drop the page cache")
         # Other memory first: whoever takes it last would take the page cache too.
         leave = question.model.path.stat().st_size + spec.leave_bytes
         board.hold(leave, session.within(session.limits.program, "fill memory up"))
@@ -194,7 +191,7 @@ def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> 
     pages. It goes on until ``size_bytes`` have."""
     board = session.board
     limit = FAULT_LIMIT * spec.size_bytes
-    ended_well(board.execute(DROP_PAGE_CACHE, session.within(session.limits.command, "drop the page cache")))
+    shell(session, DROP_PAGE_CACHE, "drop the page cache")
     board.hold(spec.leave_bytes, session.within(session.limits.program, "fill memory up"))
     try:
         deadline = session.within(session.limits.program, "fault memory in")
@@ -212,10 +209,14 @@ def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> 
 
 def _measure_asked(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
     pages = spec.size_bytes // PAGE
+    before = session.stats().monitor("scrub_ticks")
     taken = session.board.recall(pages, session.within(session.limits.command, "recall pages"))
+    scrub = session.stats().monitor("scrub_ticks") - before
     if taken.pages != pages:
         raise FlexError(f"{taken.pages} pages came back, not {pages}")
     _put_reclaim(session, cell, round_, taken.ticks, taken.pages * PAGE)
+    session.recorder.put(cell, record.RECLAIM_COST, round_, ms(taken.whole, session.counter_hz))
+    session.recorder.put(cell, record.RECLAIM_COST_ALONE, round_, ms(taken.whole - scrub, session.counter_hz))
 
 
 def _put_reclaim(session: Session, cell: Key, round_: int, ticks: int, recalled: int) -> None:
@@ -245,21 +246,21 @@ def slowdown(
     session: Session, suite: str, spec: Slowdown, question: Question, variant: Variant, *, round_: int, alone: Alone
 ) -> Job:
     """The program beside inference, divided by the program alone in the same boot and round."""
-    cell = generation_cell(session, suite, question, variant, subject=spec.subject)
+    cell = generation_cell(session, suite, question, variant, subject=spec.program.subject)
     base = _STOCK if variant.mode == "stock" else _IDLE
-    alone_cell = session.cell(suite, mode=base.mode, subject=spec.subject)
-    where = session.where(question, variant, round=round_, subject=spec.subject)
+    alone_cell = session.cell(suite, mode=base.mode, subject=spec.program.subject)
+    where = session.where(question, variant, round=round_, subject=spec.program.subject)
 
     def action() -> None:
-        once = (spec.subject, session.boots, round_)
+        once = (spec.program.subject, session.boots, round_)
         if once not in alone.ticks:
             alone.ticks[once] = None
-            alone_where = session.where(variant=base, round=round_, subject=f"{spec.subject} alone")
+            alone_where = session.where(variant=base, round=round_, subject=f"{spec.program.subject} alone")
             with session.recorder.attempt("slowdown", alone_cell, cell, **alone_where):
                 alone.ticks[once] = _alone(session, spec, base, alone_cell, round_)
         divisor = alone.ticks[once]
         if divisor is None:
-            why = f"{spec.subject} alone has failed in this round"
+            why = f"{spec.program.subject} alone has failed in this round"
             session.recorder.not_run("slowdown", why, cell, **where)
             raise FlexError(why)
         with session.recorder.attempt("slowdown", cell, **where):
@@ -275,7 +276,7 @@ def slowdown(
 
 def _alone(session: Session, spec: Slowdown, base: Variant, cell: Key, round_: int) -> int:
     session.prepare(base, None)
-    done = ended_well(session.board.execute(spec.argv, _program_deadline(session, spec)))
+    done = ended_well(session.board.execute(spec.program.argv, _program_deadline(session, spec)))
     session.recorder.put(cell, record.SLOWDOWN_ALONE, round_, ms(done.ticks, session.counter_hz))
     return done.ticks
 
@@ -284,7 +285,7 @@ def _beside(session: Session, spec: Slowdown, question: Question, variant: Varia
     """The program with a request every ``period_seconds`` (at once when the last one took longer), each answer
     checked. Returns its end and the requests a second that were really answered."""
     board = session.board
-    job = board.spawn(spec.argv, _program_deadline(session, spec))
+    job = board.spawn(spec.program.argv, _program_deadline(session, spec))
     start = session.clock()
     answered = 0
     try:
@@ -310,19 +311,13 @@ def _still_running(session: Session, job: int) -> bool:
 
 
 def _program_deadline(session: Session, spec: Slowdown) -> Deadline:
-    return session.within(session.limits.program, spec.subject)
-
-
-def ended_well(result: ExecResult) -> ExecResult:
-    """The result of a program that did what it was to do; FlexError with its last line otherwise."""
-    if result.status != 0:
-        tail = (result.err or result.out).strip().splitlines()[-1:]
-        raise FlexError(f"the program ended with status {result.status}{': ' + tail[0] if tail else ''}")
-    if result.ticks <= 0:
-        raise FlexError("the board's counter did not advance")
-    return result
+    return session.within(session.limits.program, spec.program.subject)
 
 
 def cells_of(jobs: Iterable[Job]) -> dict[Key, tuple[Metric, ...]]:
     """Every row that these jobs are for."""
-    return {cell: metrics for job in jobs for cell, metrics in job.cells.items()}
+    cells: dict[Key, tuple[Metric, ...]] = {}
+    for job in jobs:
+        for cell, metrics in job.cells.items():
+            cells[cell] = tuple(dict.fromkeys((*cells.get(cell, ()), *metrics)))
+    return cells

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from flexkit.bench import probing, record, tasks
-from flexkit.bench.board import BoardFacts, RunRequest, RunResult, Spent
+from flexkit.bench import counters, probing, record, tasks
+from flexkit.bench.board import BoardFacts, RunRequest, RunResult, Spent, Stats
 from flexkit.bench.probes import Probe
 from flexkit.bench.record import Metric, one_line, put_generation
 from flexkit.bench.runner import Measured, Runner
@@ -21,7 +21,7 @@ from flexkit.bench.session import Question
 from flexkit.bench.suites import Generation, Suite, Variant
 from flexkit.errors import BadInput, FlexError
 from flexkit.link import batch as link_batch
-from flexkit.link.bench import measure_on, run_on
+from flexkit.link.bench import measure_on, run_on, stats_on
 from flexkit.link.client import Client
 from flexkit.models import atrest
 from flexkit.report.schema import Key
@@ -52,7 +52,17 @@ def virtual(suite: Suite) -> Suite:
     probes = tuple(probe for probe in suite.probes if probe.pressure in (None, "idle"))
     if not generation and not probes:
         raise BadInput(f"suite {suite.name} measures nothing that exists under the virtual clock")
-    return replace(suite, rounds=ROUNDS, generation=generation, probes=probes, reclaim=(), slowdown=(), lateness=None)
+    return replace(
+        suite,
+        rounds=ROUNDS,
+        generation=generation,
+        probes=probes,
+        reclaim=(),
+        slowdown=(),
+        lateness=None,
+        presence=(),
+        counters=suite.counters and bool(probes),
+    )
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,8 @@ class VirtualRunner(Runner):
         for round_ in range(self.suite.rounds):
             for spec in self.suite.probes:
                 self._plan_probe(spec, round_)
+            if self.suite.counters:
+                self._plan_counters(round_)
 
     def _plan_probe(self, spec: Probe, round_: int) -> None:
         limit, session, suite = self.session.deadline, self.session, self.suite.name
@@ -147,6 +159,18 @@ class VirtualRunner(Runner):
         cells = probing.cells_of(session, suite, spec)
         take = _then(answer, lambda spent: probing.put(session, suite, spec, round_, spent))
         self._steps.append(_Step(cells, where, take))
+
+    def _plan_counters(self, round_: int) -> None:
+        session, cell = self.session, counters.cell_of(self.session, self.suite.name)
+        for on in counters.SWITCHES:
+            self._protect(on=on)
+        answer = self._ask(self._read)
+        where = session.where(round=round_, subject="the monitor's counters")
+        take = _then(answer, lambda stats: counters.put(session, cell, round_, stats))
+        self._steps.append(_Step({cell: counters.METRICS}, where, take))
+
+    def _read(self, client: Client) -> Stats:
+        return stats_on(client, self.session.deadline)
 
     def _plan_generation(self, spec: Generation) -> None:
         """Modes one after the other, as protection has to be switched between them; the first answer of each warms

@@ -33,7 +33,9 @@ def load_file(path: Path) -> Board:
     document = toml.read(path)
     extends = document.data.get("extends")
     if isinstance(extends, str):
-        document = toml.merged(document, toml.read(path.parent / extends))
+        replaced = document.data.get("replaces", [])
+        both = ["schema", "name", *replaced] if replaced else []
+        document = toml.merged(document, toml.read(path.parent / extends), both)
     schema = document.data.get("schema")
     if schema != SCHEMA:
         raise document.error(("schema",), f"schema is {schema!r}; this flexkit reads schema {SCHEMA}")

@@ -257,6 +257,9 @@ class Board:
     extends: str = entry(
         "a file beside it with what boards of one SoC share; a key stands in one of the two", default=""
     )
+    replaces: tuple[str, ...] = entry(
+        "keys of a whole board that it extends which it says anew, as memory.region; name and schema always", default=()
+    )
     monitor: Monitor | None = entry("sizes of the monitor; absent exactly when backend is none", default=None)
     payload: Payload | None = entry("sizes of the payload; absent exactly when backend is none", default=None)
     gic: Gic | None = entry("the interrupt controller that the monitor guards", default=None)

@@ -6,7 +6,7 @@ import dataclasses
 import re
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -89,13 +89,14 @@ def read(path: Path) -> Document:
     return Document(path, data, {where: (path, line) for where, line in _lines(text)})
 
 
-def merged(document: Document, below: Document) -> Document:
-    """A document with what another says added to it. Nothing may be said by both but the tables that hold it."""
+def merged(document: Document, below: Document, replaced: Collection[str] = ()) -> Document:
+    """A document with what another says added to it. Nothing may be said by both but the tables that hold it, and what
+    ``replaced`` names (dotted): that both must say, and the upper one holds."""
 
     def join(upper: Mapping[str, Any], lower: Mapping[str, Any], where: KeyPath) -> dict[str, Any]:
         result = dict(lower)
         for key, value in upper.items():
-            if key not in lower:
+            if key not in lower or _show((*where, key)) in replaced:
                 result[key] = value
             elif isinstance(value, Mapping) and isinstance(lower[key], Mapping):
                 result[key] = join(value, lower[key], (*where, key))
@@ -103,7 +104,20 @@ def merged(document: Document, below: Document) -> Document:
                 raise document.error((*where, key), f"{_show((*where, key))} is set in {below.path.name} already")
         return result
 
+    for name in replaced:
+        for each in (document, below):
+            if not _says(each, name):
+                raise document.error(("replaces",), f"replaces {name!r}, of which {each.path.name} says nothing")
     return Document(document.path, join(document.data, below.data, ()), {**below.lines, **document.lines})
+
+
+def _says(document: Document, dotted: str) -> bool:
+    value: Any = document.data
+    for word in dotted.split("."):
+        if not isinstance(value, Mapping) or word not in value:
+            return False
+        value = value[word]
+    return True
 
 
 def decode(document: Document, into: type[T], value: Any | None = None, where: KeyPath = ()) -> T:

@@ -43,7 +43,7 @@ from flexkit.report.schema import Report
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Write the report there instead."
 )
 @json_option
-@timeout_option(1800)
+@timeout_option(7200)
 def bench(
     board: str | None,
     lab: Path | None,
@@ -62,10 +62,11 @@ def bench(
     The report goes to reports/latest, or to the folder of -o, whose report is replaced; each run is also kept under
     reports/runs. Every answer is checked against the reference engine. Exit code 1 when a row is not valid.
     """
-    chosen = find(suite).only(modes)
+    instance = boards.resolve(board, lab)
+    memory = instance.type.memory
+    chosen = find(suite).only(modes).fitting(memory.dram_size, memory.cma_bytes)
     chosen = virtual.virtual(chosen) if clock == "virtual" else chosen
     chosen = replace(chosen, rounds=rounds) if rounds else chosen
-    instance = boards.resolve(board, lab)
     if clock == "virtual" and not instance.type.emulated:
         raise BadInput(f"{instance.name} has no virtual clock: it is not emulated")
     listener = bus()

@@ -13,8 +13,8 @@ from flexkit.cli.common import json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.errors import Invalid
 from flexkit.report import compare as comparison
+from flexkit.report import goals, store, verdict, view, words
 from flexkit.report import history as past
-from flexkit.report import store, verdict, view, words
 from flexkit.report.schema import Report, load
 
 _REPORT = click.Path(path_type=Path)
@@ -32,7 +32,7 @@ def report() -> None:
 @json_option
 @timeout_option(60)
 def show(path: Path | None, page: Path | None, as_json: bool, deadline: Deadline) -> None:
-    """Print a report's verdict and ratios. PATH is a report.json or its folder (default: reports/latest)."""
+    """Print a report's verdict, goals and ratios. PATH is a report.json or its folder (default: reports/latest)."""
     del deadline  # reads one file
     found = load(path or paths.reports() / "latest")
     if page is not None:
@@ -42,8 +42,21 @@ def show(path: Path | None, page: Path | None, as_json: bool, deadline: Deadline
         return
     click.echo(verdict.title(found))
     click.echo(verdict.verdict(found))
+    _goals(found)
     _ratios(found)
     _invalid(found)
+
+
+def _goals(found: Report) -> None:
+    measured = [standing for standing in goals.standings(found) if standing.figures]
+    if measured:
+        click.echo("\ngoals")
+    for standing in measured:
+        click.echo(f"  {standing.state:<9} {standing.goal.what}: {standing.limit}")
+        for figure in standing.figures:
+            end = "" if figure.bound == figure.value else f" ({words.figure(figure.bound, figure.unit)})"
+            value = words.figure(figure.value, figure.unit)
+            click.echo(f"  {value:>19}{end}  {figure.place}; {figure.clock}, n = {figure.n}")
 
 
 def _ratios(found: Report) -> None:

@@ -128,7 +128,18 @@ class InferResult:
 
 @dataclass(frozen=True)
 class Recalled:
+    """Pages that came back, ticks of the monitor's calls, and of all that the driver did for them."""
+
     pages: int
+    ticks: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """Bytes that the page cache gave up, and the ticks that it took."""
+
+    size: int
     ticks: int
 
 

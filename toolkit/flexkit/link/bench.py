@@ -30,7 +30,7 @@ from flexkit.deadline import Deadline
 from flexkit.drivers import Session, lock, qemu, virtual
 from flexkit.drivers.access import bind, deployment_of
 from flexkit.drivers.session import Via, mismatches, model_name
-from flexkit.errors import BoardLost, Busy, FlashError, MissingTool
+from flexkit.errors import BoardLost, Busy, FlashError, FlexError, MissingTool
 from flexkit.events import Bus
 from flexkit.flash import Ledger, deploy_held, make_plan
 from flexkit.flash.ledger import Deployment
@@ -121,7 +121,14 @@ class LinkBoard(BenchBoard):
     @_explained
     def recall(self, pages: int, deadline: Deadline) -> RecallResult:
         found = self._running.client.recall(pages, deadline)
-        return RecallResult(found.pages, found.ticks)
+        return RecallResult(found.pages, found.ticks, found.whole)
+
+    @_explained
+    def drop_cached(self, path: str, size_bytes: int, deadline: Deadline) -> int:
+        dropped = self._running.client.drop_cached(path, size_bytes, deadline)
+        if dropped.size != size_bytes:
+            raise FlexError(f"the page cache gave up {dropped.size} bytes of {path}, not {size_bytes}")
+        return dropped.ticks
 
     @_explained
     def hold(self, leave_bytes: int, deadline: Deadline) -> int:
@@ -150,20 +157,7 @@ class LinkBoard(BenchBoard):
 
     @_explained
     def stats(self, deadline: Deadline) -> Stats:
-        found = self._running.client.stats(deadline)
-        if not found.driver:
-            return Stats()
-        extra = {f"driver.{name}": value for name, value in found.driver.items()}
-        extra |= {f"monitor.{name}": value for name, value in found.monitor.items()}
-        return Stats(
-            secure_pages=found.info["secure_now"],
-            recallable_pages=found.info["recallable_now"],
-            recalled=found.driver["recalled"],
-            recall_pinned=found.driver["recall_pinned"],
-            el3_max_ticks=found.monitor["el3_max_ticks"],
-            el3_max_call=found.monitor["el3_max_call"],
-            extra=extra,
-        )
+        return stats_on(self._running.client, deadline)
 
     @_explained
     def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
@@ -306,6 +300,24 @@ def measure_on(client: Client, kind: StepKind, count: int, batch: int, deadline:
     """Steps that the driver makes and times, as the agent of this client has it."""
     found = client.measure(MeasureKind[kind.upper()], count, batch, deadline)
     return Spent(**asdict(found))
+
+
+def stats_on(client: Client, deadline: Deadline) -> Stats:
+    """The driver's and the monitor's counters, as the agent of this client has them."""
+    found = client.stats(deadline)
+    if not found.driver:
+        return Stats()
+    extra = {f"driver.{name}": value for name, value in found.driver.items()}
+    extra |= {f"monitor.{name}": value for name, value in found.monitor.items()}
+    return Stats(
+        secure_pages=found.info["secure_now"],
+        recallable_pages=found.info["recallable_now"],
+        recalled=found.driver["recalled"],
+        recall_pinned=found.driver["recall_pinned"],
+        el3_max_ticks=found.monitor["el3_max_ticks"],
+        el3_max_call=found.monitor["el3_max_call"],
+        extra=extra,
+    )
 
 
 def _emulator_version(deadline: Deadline) -> str:

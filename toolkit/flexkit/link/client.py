@@ -21,6 +21,7 @@ from flexkit.link.answers import (
     MONITOR_COUNTERS,
     MONITOR_SLOTS,
     AgentError,
+    Dropped,
     ExecResult,
     Faulted,
     FileStat,
@@ -47,6 +48,7 @@ __all__ = [
     "MONITOR_COUNTERS",
     "AgentError",
     "Client",
+    "Dropped",
     "ExecResult",
     "Faulted",
     "FileStat",
@@ -265,7 +267,12 @@ class Client:
     def recall(self, pages: int, deadline: Deadline) -> Recalled:
         """Take pages back now."""
         message = self._call(Msg.RECALL, [(Tag.PAGES, pages)], "recall", deadline)
-        return Recalled(message.number(Tag.PAGES), message.number(Tag.TICKS))
+        return Recalled(message.number(Tag.PAGES), message.number(Tag.TICKS), message.number(Tag.SPENT))
+
+    def drop_cached(self, path: str, size: int, deadline: Deadline) -> Dropped:
+        """Have the first ``size`` bytes of a file read into the page cache, and given up by it."""
+        message = self._call(Msg.DROP, [(Tag.PATH, path), (Tag.SIZE, size)], "drop page cache", deadline)
+        return Dropped(message.number(Tag.SIZE), message.number(Tag.TICKS))
 
     def stats(self, deadline: Deadline) -> Stats:
         message = self._call(Msg.STATS, [], "stats", deadline)

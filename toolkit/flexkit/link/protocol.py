@@ -32,6 +32,7 @@ class Msg(IntEnum):
     PANIC = 15
     MEASURE = 32
     FRAGMENT = 33
+    DROP = 34
     RESULT = 64
     ERROR = 65
     OUTPUT = 66

@@ -7,7 +7,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from flexkit.report import steps, verdict, view, words
+from flexkit.report import goals, steps, verdict, view, words
 from flexkit.report.schema import Report
 
 _TEMPLATES = "flexkit.report", "templates"
@@ -29,6 +29,7 @@ def render(report: Report) -> str:
         verdict=verdict,
         view=view,
         steps=steps,
+        goals=goals,
         words=words,
         style=Markup(style),
         parts=view.PARTS,

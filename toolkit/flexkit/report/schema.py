@@ -30,7 +30,7 @@ EVIDENCE = ("silicon", "emulated-wall", "emulated-virtual", "modelled")
 PROFILES = ("release", "debug")
 BETTER = ("lower", "higher")
 PAGE_CACHE = ("dropped", "kept")
-PRESSURE = ("idle", "pagecache", "anon", "fragmented")
+PRESSURE = ("idle", "pagecache", "anon", "half", "fragmented")
 OUTCOMES = ("ok", "wrong tokens", "failed", "not run")
 
 

@@ -20,12 +20,14 @@ _PAGES = {
     "switch.recall.own": "… the scrub apart",
     "switch.release": "Release a page of a strawman's region",
 }
+_COUNTED = {"protect.on": ("Turn on", "all cores meet"), "protect.off": ("Turn off", "all cores meet")}
 _LATENESS = {"interrupt.p50": "Half", "interrupt.p999": "99.9 %", "interrupt.max": "The latest"}
 _ALLOCATORS = {"flexmem": ("Flex-Mem", "flexserve"), "cma": ("CMA", "strawman"), "static": ("Static region", "stock")}
 _PRESSURES = {
     "idle": "Memory is free",
     "pagecache": "Page cache fills memory",
     "anon": "Processes fill memory",
+    "half": "Half of what is asked for is fragmented",
     "fragmented": "Free memory is fragmented",
 }
 
@@ -41,7 +43,15 @@ def switch_charts(report: Report) -> list[Chart]:
         Named(_LATENESS[row.key.metric], f"{words.mode_name(row.key.mode)}: {row.key.subject}", row.key.mode or "", row)
         for row in _of(report, _LATENESS)
     ]
-    charts = (("Calls", calls), ("Pages", pages), ("Interrupts beside inference are late", late))
+    counted = [Named(*_COUNTED[row.key.metric], "normal", row) for row in _of(report, _COUNTED)]
+    longest = [Named("Longest", "of any call", "normal", row) for row in _of(report, ("el3.longest",))]
+    charts = (
+        ("Calls", calls),
+        ("Pages", pages),
+        ("Interrupts beside inference are late", late),
+        ("Protection on demand", counted),
+        ("Stay in EL3", longest),
+    )
     return [chart(title, rows) for title, rows in charts if rows]
 
 

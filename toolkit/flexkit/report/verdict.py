@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from flexkit.report import stats, words
+from flexkit.report import goals, stats, words
 from flexkit.report.schema import Cache, Key, Ratio, Report, Row
 
 _Side = tuple[str | None, Cache, str | None]
 """Mode, cache, page cache."""
 
 _STRAWMAN: _Side = ("strawman", None, "dropped")
+_OPTIMIZED: _Side = ("strawman-opt", None, "dropped")
 _WARM: _Side = ("flexserve", "warm", "dropped")
 _COLD: _Side = ("flexserve", "cold", "dropped")
 _UNPROTECTED: _Side = ("normal", None, "kept")
@@ -59,13 +60,31 @@ def _emulator(version: str) -> str:
 
 
 def _against_strawman(report: Report) -> str:
-    warm = _ratios(report, "ttft", _STRAWMAN, _WARM)
-    cold = _ratios(report, "ttft", _STRAWMAN, _COLD)
+    return _against(report, "strawman", _STRAWMAN)
+
+
+def _against_optimized(report: Report) -> str:
+    return _against(report, "optimized strawman", _OPTIMIZED)
+
+
+def _against(report: Report, name: str, side: _Side) -> str:
+    warm = _ratios(report, "ttft", side, _WARM)
+    cold = _ratios(report, "ttft", side, _COLD)
     if not warm and not cold:
         return ""
     said = [f"{_times(found)} as long as FlexServe {how}" for found, how in (
         (warm, "with its weights cached"), (cold, "from cold")) if found]  # fmt: skip
-    return f"To its first token the strawman took {', and '.join(said)} ({_counted([*warm, *cold])})."
+    return f"To its first token the {name} took {', and '.join(said)} ({_counted([*warm, *cold])})."
+
+
+def _goals(report: Report) -> str:
+    found = [standing.state for standing in goals.standings(report)]
+    met, missed = found.count("met"), found.count("not met")
+    return (
+        f"Of the {met + missed} goals that it measures, {met} {'is' if met == 1 else 'are'} met."
+        if met + missed
+        else ""
+    )
 
 
 def _against_normal(report: Report) -> str:
@@ -120,7 +139,7 @@ def _clock(report: Report) -> str:
 
 
 _SENTENCES: tuple[Callable[[Report], str], ...] = (
-    _what, _validity, _against_strawman, _against_normal, _reclaimed, _tokens, _few, _clock,
+    _what, _validity, _goals, _against_strawman, _against_optimized, _against_normal, _reclaimed, _tokens, _few, _clock,
 )  # fmt: skip
 
 
@@ -139,11 +158,12 @@ def _counted(found: Sequence[Ratio]) -> str:
 
 
 def _ratios(report: Report, metric: str, above: _Side, below: _Side) -> list[Ratio]:
-    """The ratios between two (mode, cache, page cache)."""
+    """The ratios between two (mode, cache, page cache), memory not under pressure."""
     return [
         ratio
         for ratio in report.ratios
         if ratio.metric == metric and _side(ratio.numerator) == above and _side(ratio.denominator) == below
+        if ratio.numerator.pressure is None
     ]
 
 
@@ -155,6 +175,7 @@ def tiles(report: Report) -> list[Tile]:
     """The figures that people look for first; one that is not there is left out, not shown as nothing."""
     made = [
         _ratio_tile(report, "Strawman ÷ FlexServe warm", _STRAWMAN, _WARM),
+        _ratio_tile(report, "Optimized strawman ÷ FlexServe warm", _OPTIMIZED, _WARM),
         _ratio_tile(report, "FlexServe warm ÷ unprotected", _WARM, _UNPROTECTED),
         _reclaim_tile(report),
         _slowdown_tile(report),

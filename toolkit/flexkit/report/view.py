@@ -20,6 +20,11 @@ _WITHOUT_SECURE = {
     "reclaim.pagecache": ("From page cache", "nothing secure"),
     "reclaim.baseline": ("From free memory", "nothing secure"),
 }
+_COSTS = {
+    "reclaim.cost": ("Secure memory", "in one call", "flexserve"),
+    "reclaim.cost.alone": ("Secure memory", "scrubbing apart", "flexserve"),
+    "reclaim.drop": ("Page cache", "in one call", "normal-idle"),
+}
 _RECLAIM_LATENCIES = ("reclaim.latency", *_WITHOUT_SECURE)
 G = TypeVar("G")
 _PRESSURE_WORDS = {
@@ -51,11 +56,20 @@ def answer_charts(report: Report, metric: str) -> list[Chart]:
 
 def breakdown_charts(report: Report) -> list[StackChart]:
     """The parts of the time to first token."""
+    return _stack_charts(report, "ttft", PARTS)
+
+
+def other_charts(report: Report) -> list[StackChart]:
+    """The same parts without the compute: what each design adds."""
+    return _stack_charts(report, "ttft.other", [part for part in PARTS if part != "prefill"])
+
+
+def _stack_charts(report: Report, metric: str, parts: Sequence[str]) -> list[StackChart]:
     by_key = {row.key: row for row in report.rows}
     charts = []
-    for place, rows in _by_place(report, "ttft"):
-        stacks = [(named, _parts(named.row, by_key)) for named in rows]
-        if any(parts for _, parts in stacks):
+    for place, rows in _by_place(report, metric):
+        stacks = [(named, {k: v for k, v in _parts(named.row, by_key).items() if k in parts}) for named in rows]
+        if any(held for _, held in stacks):
             charts.append(stack_chart(place, stacks))
     return charts
 
@@ -81,6 +95,9 @@ def reclaim_charts(report: Report) -> list[Chart]:
     latency = [row for name in _RECLAIM_LATENCIES for row in _metric(report, name)]
     for size, rows in _grouped(latency, lambda key: key.size_bytes or 0):
         charts.append(chart(f"Time to get {words.size(size)}", [_reclaim_named(row) for row in rows]))
+    costs = [row for name in _COSTS for row in _metric(report, name)]
+    for size, rows in _grouped(costs, lambda key: key.size_bytes or 0):
+        charts.append(chart(f"What giving up {words.size(size)} costs Linux", [_reclaim_named(row) for row in rows]))
     for size, rows in _grouped(_metric(report, "reclaim.throughput"), lambda key: key.size_bytes or 0):
         charts.append(chart(f"Throughput, {words.size(size)}", [_reclaim_named(row) for row in rows]))
     after = [row for row in _metric(report, "ttft") if isinstance(row.key.cache, float)]
@@ -99,6 +116,18 @@ def slowdown_charts(report: Report) -> list[Chart]:
     return charts
 
 
+def presence_charts(report: Report) -> list[Chart]:
+    """Each program over itself on stock Linux, with the line at 1."""
+    rows = sorted(_metric(report, "presence"), key=_row_order)
+    return [chart(f"{subject}: ÷ stock Linux", [_alone_named(row) for row in group], line=1.0)
+            for subject, group in _grouped(rows, _subject)]  # fmt: skip
+
+
+def _alone_named(row: Row) -> Named:
+    note = {"normal-idle": "protection off", "normal": "protection on"}.get(row.key.mode or "", "")
+    return Named(words.mode_name(row.key.mode), note, row.key.mode or "", row)
+
+
 def _subject(key: Key) -> str:
     return key.subject or "a program"
 
@@ -112,16 +141,17 @@ def _grouped(rows: Iterable[Row], by: Callable[[Key], G]) -> list[tuple[G, list[
 
 
 def _by_place(report: Report, metric: str) -> list[tuple[str, list[Named]]]:
-    """The rows of a metric by model and prompt, quick ones first; partly recalled models stand with reclaim."""
-    places: dict[tuple[str | None, int | None], list[Row]] = {}
+    """The rows of a metric by model, prompt and memory pressure, quick ones first; partly recalled models stand with
+    reclaim."""
+    places: dict[tuple[str, str | None, int | None], list[Row]] = {}
     for row in _metric(report, metric):
         if row.key.subject is None and not isinstance(row.key.cache, float):
-            places.setdefault((row.key.model, row.key.prompt_tokens), []).append(row)
+            places.setdefault((row.key.pressure or "", row.key.model, row.key.prompt_tokens), []).append(row)
     order = _place_order(report)
     found = []
-    for place in sorted(places, key=lambda place: order.get(place, (0.0, 0))):
+    for place in sorted(places, key=lambda place: (order.get(place[1:], (0.0, 0)), place[0])):
         rows = places[place]
-        found.append((words.configuration(rows[0].key), [_mode_named(row) for row in sorted(rows, key=_row_order)]))
+        found.append((words.place(rows[0].key), [_mode_named(row) for row in sorted(rows, key=_row_order)]))
     return found
 
 
@@ -141,8 +171,6 @@ def _mode_named(row: Row) -> Named:
     note = words.note(key)
     if key.subject is not None and key.page_cache == "kept" and key.cache is None:
         note = ""
-    if key.pressure == "anon":
-        note = f"{note}, memory full".removeprefix(", ")
     return Named(words.mode_name(key.mode), note, f"{key.mode} {_cache_look(key)}".strip(), row)
 
 
@@ -153,6 +181,8 @@ def _cache_look(key: Key) -> str:
 
 
 def _reclaim_named(row: Row) -> Named:
+    if row.key.metric in _COSTS:
+        return Named(*_COSTS[row.key.metric], row)
     if row.key.metric in _WITHOUT_SECURE:
         return Named(*_WITHOUT_SECURE[row.key.metric], "normal-idle", row)
     label, note = _PRESSURE_WORDS.get(row.key.pressure or "", (row.key.pressure or "reclaim", ""))
@@ -167,7 +197,7 @@ def _row_order(row: Row) -> tuple[int, float, str]:
 
 
 def _parts(row: Row, by_key: dict[Key, Row], suffix: str = "") -> dict[str, Row]:
-    keys = {part: replace(row.key, metric=f"{row.key.metric}.{part}{suffix}") for part in PARTS}
+    keys = {part: replace(row.key, metric=f"ttft.{part}{suffix}") for part in PARTS}
     return {part: by_key[key] for part, key in keys.items() if key in by_key}
 
 

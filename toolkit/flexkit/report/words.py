@@ -13,7 +13,17 @@ MODE_NAMES = {
     "normal-idle": "Normal, idle",
     "normal": "Normal",
     "strawman": "Strawman",
+    "strawman-opt": "Strawman, optimized",
     "flexserve": "FlexServe",
+}
+
+
+PRESSURES = {
+    "idle": "memory free",
+    "pagecache": "page cache full",
+    "anon": "memory full",
+    "half": "memory half fragmented",
+    "fragmented": "memory fragmented",
 }
 
 
@@ -80,7 +90,7 @@ def configuration(key: Key) -> str:
 
 def place(key: Key) -> str:
     """Model, prompt, size and pressure: what of a configuration is not its mode."""
-    words = [configuration(key), size(key.size_bytes), f"memory {key.pressure}" if key.pressure else ""]
+    words = [configuration(key), size(key.size_bytes), PRESSURES.get(key.pressure or "", "")]
     return ", ".join(word for word in words if word)
 
 

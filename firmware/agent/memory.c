@@ -14,7 +14,7 @@
 #define LARGE (64u << 20) /* mapped at once at the most: others take and give memory meanwhile */
 #define NEAR (256u << 20) /* from here on only small pages are taken: the search for large ones is pressure of its own */
 #define PAGE 4096u
-#define LOOK (4u << 20) /* FAULT asks the driver so often: a call each, some dozen microseconds */
+#define LOOK (4u << 20) /* FAULT asks so often what has been given back: some dozen microseconds each */
 #define PEEK (256u << 10) /* and so often before its clock runs */
 
 /*
@@ -93,12 +93,30 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 		pause(); /* until CANCEL */
 }
 
-/* Touches what is free, until secure memory has to give the first pages. Returns the bytes touched. */
-static uint64_t touch_free(uint8_t *memory, uint64_t bytes)
+/* Pages that page cache has given back since boot, 0 when /proc/vmstat cannot be read. */
+static uint64_t cache_dropped(void)
 {
-	uint64_t before = flex_device_recalled(), done = 0;
+	char line[128];
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/vmstat", "re");
 
-	while (done < bytes && flex_device_recalled() == before) {
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "pgsteal_file %llu", &pages) != 1)
+		;
+	if (file)
+		fclose(file);
+	return pages;
+}
+
+/* Who gives memory back to a process that takes it: pages since boot. By FLEX_TAG_KIND of FAULT. */
+static uint64_t (*const givers[])(void) = { flex_device_recalled, cache_dropped };
+#define GIVERS (sizeof(givers) / sizeof(givers[0]))
+
+/* Touches what is free, until memory has to be given back. Returns the bytes touched. */
+static uint64_t touch_free(uint8_t *memory, uint64_t bytes, uint64_t (*given)(void))
+{
+	uint64_t before = given(), done = 0;
+
+	while (done < bytes && given() == before) {
 		uint64_t part = bytes - done < PEEK ? bytes - done : PEEK;
 
 		touch(memory + done, part);
@@ -108,20 +126,20 @@ static uint64_t touch_free(uint8_t *memory, uint64_t bytes)
 }
 
 /*
- * Touches memory until it has `wanted` pages and as many have come out of secure memory, or all of it when 0. Returns
- * the bytes touched; *recalled: the pages that came.
+ * Touches memory until it has `wanted` pages and as many have been given back, or all of it when 0. Returns the bytes
+ * touched; *back: the pages given.
  */
-static uint64_t touch_until(uint8_t *memory, uint64_t bytes, uint64_t wanted, uint64_t *recalled)
+static uint64_t touch_until(uint8_t *memory, uint64_t bytes, uint64_t wanted, uint64_t (*given)(void), uint64_t *back)
 {
-	uint64_t before = flex_device_recalled(), done = 0;
+	uint64_t before = given(), done = 0;
 
-	*recalled = 0;
-	while (done < bytes && !(wanted && done >= wanted * PAGE && *recalled >= wanted)) {
+	*back = 0;
+	while (done < bytes && !(wanted && done >= wanted * PAGE && *back >= wanted)) {
 		uint64_t part = bytes - done < LOOK ? bytes - done : LOOK;
 
 		touch(memory + done, part);
 		done += part;
-		*recalled = flex_device_recalled() - before;
+		*back = given() - before;
 	}
 	return done;
 }
@@ -131,23 +149,26 @@ int flex_fault_worker(const struct flex_message *message, int pipe)
 	static struct flex_builder builder;
 	uint64_t bytes = flex_message_number(message, FLEX_TAG_SIZE, 0) / PAGE * PAGE;
 	uint64_t wanted = flex_message_number(message, FLEX_TAG_PAGES, 0);
-	uint64_t free_first, touched, recalled, begin, end;
+	uint64_t kind = flex_message_number(message, FLEX_TAG_KIND, 0);
+	uint64_t free_first, touched, back, begin, end;
+	uint64_t (*given)(void);
 	void *memory;
 
-	if (!bytes)
-		return flex_answer_error(pipe, message->request, EINVAL, "FAULT: no size");
+	if (!bytes || kind >= GIVERS)
+		return flex_answer_error(pipe, message->request, EINVAL, "FAULT: no size, or an unknown kind");
+	given = givers[kind];
 	memory = map_fresh(bytes);
 	if (!memory)
 		return flex_answer_error(pipe, message->request, errno, NULL);
 	madvise(memory, bytes, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */
-	free_first = wanted ? touch_free(memory, bytes) : 0;
+	free_first = wanted ? touch_free(memory, bytes, given) : 0;
 	begin = flex_ticks();
-	touched = touch_until((uint8_t *)memory + free_first, bytes - free_first, wanted, &recalled);
+	touched = touch_until((uint8_t *)memory + free_first, bytes - free_first, wanted, given, &back);
 	end = flex_ticks();
 	flex_build(&builder, FLEX_MSG_RESULT, message->request);
 	flex_build_number(&builder, FLEX_TAG_SIZE, touched);
 	flex_build_number(&builder, FLEX_TAG_TICKS, end - begin);
-	flex_build_number(&builder, FLEX_TAG_PAGES, recalled);
+	flex_build_number(&builder, FLEX_TAG_PAGES, back);
 	flex_answer_send(&builder, pipe);
 	return 0;
 }

@@ -32,9 +32,10 @@
  *   STATS      -                                                -                      COUNTER* (u64 each, in the order of
  *                                                                                      FLEX_COUNTERS), INFO*
  *   HOLD       LEAVE (bytes)                                    HELD: SIZE             ends only by CANCEL
- *   FAULT      SIZE (bytes at the most), PAGES (to come out     -                      SIZE, TICKS, PAGES (recalled
- *              of secure memory, from the first on; 0: all                             meanwhile)
- *              of SIZE, whence it comes)
+ *   FAULT      SIZE (bytes at the most), PAGES (to be given     -                      SIZE, TICKS, PAGES (that KIND
+ *              back, from the first on; 0: all of SIZE,                                gave meanwhile)
+ *              whence it comes), KIND (0: by secure memory,
+ *              1: by page cache)
  *   DRILL      KIND (FLEX_DRILL_*)                              -                      -
  *   PANIC      -                                                -                      DATA (the record, 256 bytes)
  *   FRAGMENT   LEAVE (bytes)                                    HELD: SIZE             as HOLD; every second page of

@@ -197,12 +197,14 @@ class FakeBoard:
         self._spend(1.0)
         return self.held
 
-    def fault_in(self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0) -> FaultResult:
+    def fault_in(
+        self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0, page_cache: bool = False
+    ) -> FaultResult:
         base = size_bytes / PAGE * 2.4e-6 * self._noise()
         if not self.held:
             return FaultResult(size_bytes, self._spend(base), 0)
-        if not self.resident:
-            return FaultResult(size_bytes, self._spend(1.4 * base), 0)
+        if page_cache:
+            return FaultResult(size_bytes, self._spend(1.4 * base), until_recalled)
         model = next(iter(self.resident))
         pages = int(until_recalled * self.recalled_share)
         self.resident[model] -= pages * PAGE

@@ -181,10 +181,13 @@ class BenchBoard(Protocol):
         """A process on the board takes memory, and keeps it, until only ``leave_bytes`` are free (MemFree of
         /proc/meminfo without CmaFree), so that whoever wants more must recall. Returns the bytes it holds."""
 
-    def fault_in(self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0) -> FaultResult:
+    def fault_in(
+        self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0, page_cache: bool = False
+    ) -> FaultResult:
         """A second process maps ``size_bytes`` of anonymous memory, writes one byte in each page, and exits. With
-        ``until_recalled`` (pages), its clock begins when secure memory gives the first page, and it ends when so many
-        have come from there and it has as many; ``bytes`` are those within the clock."""
+        ``until_recalled`` (pages), its clock begins when secure memory (or page cache, if that is asked for) gives the
+        first page, and it ends when so many have come from there and it has as many; ``bytes`` are those within the
+        clock."""
 
     def let_go(self, deadline: Deadline) -> None:
         """The process of ``hold`` ends."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flexkit.bench import record
-from flexkit.bench.board import ExecResult, RunResult
+from flexkit.bench.board import ExecResult, FaultResult, RunResult
 from flexkit.bench.pressure import DROP_PAGE_CACHE, ended_well, pressed, shell
 from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Metric, put_generation
@@ -179,10 +179,13 @@ def _measure_page_cache(session: Session, spec: Reclaim, question: Question, cel
         board.hold(leave, session.within(session.limits.program, "fill memory up"))
         try:
             ended_well(board.execute(read, session.within(session.limits.program, "fill the page cache")))
-            fault = board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
+            deadline = session.within(session.limits.program, "fault memory in")
+            fault = board.fault_in(
+                FAULT_LIMIT * spec.size_bytes, deadline, until_recalled=spec.size_bytes // PAGE, page_cache=True
+            )
         finally:
             board.let_go(session.within(session.limits.command, "free memory"))
-        _took_it_all(fault.bytes, spec.size_bytes)
+        _gave_it_all(fault, spec.size_bytes, "page cache")
         session.recorder.put(cell, record.RECLAIM_PAGE_CACHE, round_, ms(fault.ticks, session.counter_hz))
 
 
@@ -198,13 +201,8 @@ def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> 
         fault = board.fault_in(limit, deadline, until_recalled=spec.size_bytes // PAGE)
     finally:
         board.let_go(session.within(session.limits.command, "free memory"))
-    recalled = fault.recalled_pages * PAGE
-    if recalled < spec.size_bytes:
-        raise FlexError(
-            f"only {recalled / MB:.1f} MB of {spec.size_bytes / MB:.1f} came out of secure memory "
-            f"when a process had taken {fault.bytes / MB:.1f}"
-        )
-    _put_reclaim(session, cell, round_, fault.ticks, recalled)
+    _gave_it_all(fault, spec.size_bytes, "secure memory")
+    _put_reclaim(session, cell, round_, fault.ticks, fault.recalled_pages * PAGE)
 
 
 def _measure_asked(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
@@ -224,6 +222,15 @@ def _put_reclaim(session: Session, cell: Key, round_: int, ticks: int, recalled:
         raise FlexError("the board's counter did not advance")
     session.recorder.put(cell, record.RECLAIM_LATENCY, round_, ms(ticks, session.counter_hz))
     session.recorder.put(cell, record.RECLAIM_THROUGHPUT, round_, recalled / MB * session.counter_hz / ticks)
+
+
+def _gave_it_all(fault: FaultResult, wanted: int, giver: str) -> None:
+    given = fault.recalled_pages * PAGE
+    if given < wanted:
+        raise FlexError(
+            f"only {given / MB:.1f} MB of {wanted / MB:.1f} came out of {giver} "
+            f"when a process had taken {fault.bytes / MB:.1f}"
+        )
 
 
 def _took_it_all(got: int, wanted: int) -> None:

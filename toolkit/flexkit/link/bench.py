@@ -39,7 +39,7 @@ from flexkit.flash.ways.choose import Ways
 from flexkit.link.batch import Batch
 from flexkit.link.client import Client, Identity, InferRequest, Job
 from flexkit.link.connection import Exchange
-from flexkit.link.protocol import MeasureKind
+from flexkit.link.protocol import Giver, MeasureKind
 from flexkit.models import atrest
 
 _OFF_SECONDS = 15.0
@@ -136,8 +136,11 @@ class LinkBoard(BenchBoard):
         return held
 
     @_explained
-    def fault_in(self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0) -> FaultResult:
-        found = self._running.client.fault_in(size_bytes, deadline, until_recalled=until_recalled)
+    def fault_in(
+        self, size_bytes: int, deadline: Deadline, *, until_recalled: int = 0, page_cache: bool = False
+    ) -> FaultResult:
+        giver = Giver.PAGE_CACHE if page_cache else Giver.SECURE
+        found = self._running.client.fault_in(size_bytes, deadline, until_recalled=until_recalled, giver=giver)
         return FaultResult(found.size, found.ticks, found.recalled_pages)
 
     @_explained

@@ -38,7 +38,7 @@ from flexkit.link.answers import (
     token_of,
 )
 from flexkit.link.connection import Exchange
-from flexkit.link.protocol import Field, InferFlag, MeasureKind, Message, Msg, Tag
+from flexkit.link.protocol import Field, Giver, InferFlag, MeasureKind, Message, Msg, Tag
 
 __all__ = [
     "DRIVER_COUNTERS",
@@ -304,11 +304,13 @@ class Client:
         while not exchange.ended:
             exchange.next(deadline)
 
-    def fault_in(self, size: int, deadline: Deadline, *, until_recalled: int = 0) -> Faulted:
+    def fault_in(
+        self, size: int, deadline: Deadline, *, until_recalled: int = 0, giver: Giver = Giver.SECURE
+    ) -> Faulted:
         """A process maps ``size`` bytes and touches them, then ends. With ``until_recalled``, it takes first what is
-        free; when secure memory begins to give, its clock begins, and runs until it has so many pages and as many have
-        come out of secure memory."""
-        asked: list[Field] = [(Tag.SIZE, size), (Tag.PAGES, until_recalled)]
+        free; when ``giver`` begins to give, its clock begins, and runs until it has so many pages and as many have
+        been given."""
+        asked: list[Field] = [(Tag.SIZE, size), (Tag.PAGES, until_recalled), (Tag.KIND, giver)]
         message = self._call(Msg.FAULT, asked, "fault in memory", deadline)
         return Faulted(message.number(Tag.SIZE), message.number(Tag.TICKS), message.number(Tag.PAGES))
 

@@ -128,6 +128,13 @@ class MeasureKind(IntEnum):
     REGION = 4
 
 
+class Giver(IntEnum):
+    """What gives memory back to a process that takes it (FAULT)."""
+
+    SECURE = 0
+    PAGE_CACHE = 1
+
+
 class InferFlag(IntFlag):
     IGNORE_EOS = 1
     DROP_PAGE_CACHE = 2

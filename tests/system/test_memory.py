@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from attacker import abi
@@ -164,7 +165,7 @@ def _taken(board: Session, size: int) -> Iterator[Job]:
 
 def test_what_is_said_to_be_available_can_be_had(board: Session, resident: Resident) -> None:
     """MemAvailable, less a small reserve, is given to a process that asks for it. A prompt beside it gets ENOMEM, or
-    the right tokens where page cache could still make room; when it has gone, the next one is right."""
+    the right tokens where layers can be had one after the other; when it has gone, the next one is right."""
     limit = Deadline(300, "all that is available")
     resident()
     board.client.check("sync; echo 1 > /proc/sys/vm/drop_caches", limit)
@@ -185,6 +186,41 @@ def test_a_killed_client_leaves_nothing_pinned(board: Session, resident: Residen
     assert quiet["secure_now"] == quiet["recallable_now"]
 
 
+@contextmanager
+def _swap(board: Session, megabytes: int) -> Iterator[None]:
+    make = f"dd if=/dev/zero of=/swap bs=1M count={megabytes} && mkswap /swap && swapon /swap"
+    board.client.check(make, Deadline(60, "make swap"))
+    try:
+        yield
+    finally:
+        board.client.check("swapoff /swap && rm /swap", Deadline(120, "end swap"))
+
+
+def _swapped(board: Session) -> int:
+    """Bytes that are swapped out when nearly all memory is held and a process takes what is free but 12 MiB: well below
+    Linux's watermarks, whoever has to give for that."""
+    with _tight(board, LEFT):
+        before = _events(board, "pswpout")[0]
+        board.client.fault_in(_meminfo(board)["MemFree"] - 12 * MIB, Deadline(120, "fault in"))
+        return (_events(board, "pswpout")[0] - before) * PAGE
+
+
+def test_weights_go_before_anything_is_swapped_out(board: Session, resident: Resident) -> None:
+    """As long as there are weights, nothing is swapped out for what a process needs; without any, the same is."""
+    limit = Deadline(300, "swap")
+    with _swap(board, 64):
+        resident()
+        before = board.client.stats(limit).info["secure_now"]
+        swapped = _swapped(board)
+        left = board.client.stats(limit).info["secure_now"]
+        print(f"pages of weights: {before - left} went, {left} stayed; {swapped} bytes were swapped out")
+        assert (before - left) * PAGE > 4 * MIB
+        assert swapped == 0 or left * PAGE < MIB
+        board.client.recall(left, limit)
+        assert _swapped(board) > 0
+    resident()
+
+
 @dataclass(frozen=True)
 class Group:
     """A memory cgroup of the board that the agent is in, with all that it starts."""
@@ -197,8 +233,18 @@ class Group:
         text = self.board.client.check(f"cat {self.path}/{file}", Deadline(20, file))
         return int(dict(line.split() for line in text.splitlines())[key] if key else text)
 
-    def limit(self, size: int | str) -> None:
-        self.board.client.check(f"echo {size} > {self.path}/memory.max", Deadline(60, "memory.max"))
+    def limit(self, size: int) -> None:
+        self._set("memory.max", size)
+
+    def guarantee(self, size: int) -> None:
+        self._set("memory.low", size)
+
+    def _set(self, file: str, size: int) -> None:
+        self.board.client.check(f"echo {size} > {self.path}/{file}", Deadline(60, file))
+
+    def leave(self) -> None:
+        """What the agent starts from now on is the root group's."""
+        self.board.client.check("echo $PPID > /sys/fs/cgroup/cgroup.procs", Deadline(20, "leave the group"))
 
 
 @pytest.fixture
@@ -210,9 +256,9 @@ def group(board: Session, resident: Resident) -> Iterator[Group]:
     board.client.check("echo +memory > /sys/fs/cgroup/cgroup.subtree_control", limit)
     board.client.check(f"mkdir {found.path} && echo $PPID > {found.path}/cgroup.procs", limit)
     yield found
-    board.client.check("echo $PPID > /sys/fs/cgroup/cgroup.procs", limit)
+    found.leave()
     resident.forget()
-    board.client.check(f"rmdir {found.path}", limit)
+    board.client.check(f"rmdir {found.path}", Deadline(60, "end the group"))
 
 
 def test_secure_pages_are_charged_to_whoever_opened_the_device(
@@ -230,7 +276,8 @@ def test_secure_pages_are_charged_to_whoever_opened_the_device(
 
 
 def test_a_capped_group_gives_its_own_secure_pages(board: Session, resident: Resident, group: Group) -> None:
-    """At its limit a group's own weights go, without an OOM kill; without the limit all is well again."""
+    """At its limit a group's own weights go, without an OOM kill. Under a cap that is smaller than the model, prompts
+    are still answered: what has just been computed goes first."""
     limit = Deadline(300, "cap")
     resident()
     secure = board.client.stats(limit).info["secure_now"]
@@ -238,22 +285,43 @@ def test_a_capped_group_gives_its_own_secure_pages(board: Session, resident: Res
     group.limit(group.number("memory.current") - 12 * MIB)
     capped = board.client.stats(limit).info["secure_now"]
     assert 8 * MIB < (secure - capped) * PAGE < 20 * MIB
-    assert group.number("memory.current") <= group.number("memory.max")
-    assert group.number("memory.events", "oom_kill") == 0
-    group.limit("max")
     resident()
+    assert board.client.stats(limit).info["secure_now"] * PAGE <= group.number("memory.max")
+    assert group.number("memory.events", "oom_kill") == 0
+    assert group.number("memory.events", "max") > 0, "it came to its limit"
 
 
 def test_another_group_s_limit_takes_nothing(board: Session, resident: Resident, infer: Infer, group: Group) -> None:
     """Weights that the root group is charged for stay when a capped group is short."""
     limit = Deadline(300, "others")
     back = f"echo $PPID > {group.path}/cgroup.procs"
-    board.client.check("echo $PPID > /sys/fs/cgroup/cgroup.procs", limit)
+    group.leave()
     infer()
     board.client.check(back, limit)
     resident()
     group.limit(group.number("memory.current") - 12 * MIB)
     assert infer().loaded_pages == 0
+
+
+def test_a_guarantee_keeps_a_group_s_weights(
+    board: Session, resident: Resident, infer: Infer, demo: Path, group: Group
+) -> None:
+    """Reclaim takes what was used longest ago first, but not what memory.low guarantees to another group."""
+    limit = Deadline(600, "guarantee")
+
+    def reloaded(guaranteed: int) -> int:
+        """Pages of the group's model to be read again after a process took as much as another model gives."""
+        group.guarantee(guaranteed)
+        resident()
+        with _tight(board, LEFT):
+            board.client.fault_in(256 * MIB, limit, until_recalled=WANTED // PAGE)
+        return infer().loaded_pages
+
+    board.client.forget(board.put_model(demo, limit, "flexserve"), limit)
+    infer()
+    group.leave()
+    assert reloaded(64 * MIB) == 0
+    assert reloaded(0) > 0
 
 
 def test_each_batch_leaves_a_trace(board: Session, resident: Resident) -> None:

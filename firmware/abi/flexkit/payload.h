@@ -20,7 +20,7 @@
 #define FLEX_COMM_ORDER (FLEX_COMM_SESSION + FLEX_SESSIONS * FLEX_COMM_SESSION_SIZE) /* a struct flex_order for each */
 #define FLEX_COMM_ORDER_SIZE 0x1000
 #define FLEX_COMM_SIZE (FLEX_COMM_ORDER + FLEX_MODELS * FLEX_COMM_ORDER_SIZE)
-#define FLEX_ORDER_RUNS 511
+#define FLEX_ORDER_RUNS 510
 
 #define FLEX_PROMPT_BYTES 0x8000
 #define FLEX_TEXT_BYTES 256
@@ -59,11 +59,14 @@ struct flex_session_comm {
 };
 
 /*
- * Which of a model's pages are needed when: runs in the order of their next use, published by MODEL_START. The last run
- * is taken back first, each from its end. A page may lie in two runs (what two layers share), or in none.
+ * Which of a model's pages are needed when: runs in the order in which a pass uses them, published by MODEL_START. Run 0
+ * is what every page is opened with; `at` is the run in use, 0 between prompts. What is needed last is taken back first:
+ * run at - 1, then those before it, then from the last run down to `at`, run 0 behind all, each from its end. A page may
+ * lie in two runs, or in none; a run may be empty.
  */
 struct flex_order {
 	flex_u64 count;
+	flex_u64 at;
 	flex_u64 run[FLEX_ORDER_RUNS]; /* first << 32 | pages, from the start of the model */
 };
 

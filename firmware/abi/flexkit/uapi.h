@@ -92,7 +92,7 @@ struct flex_ioc_result {
 	char reason[160];
 };
 
-/* Take pages back now, last slots first, as the shrinker would. For tests and benchmarks. */
+/* Take pages back now, what is needed last first, as the shrinker would. For tests and benchmarks. */
 struct flex_ioc_recall {
 	__u64 pages;              /* in: wanted; out: taken */
 	__u64 ticks;              /* out: board counter, the calls alone */

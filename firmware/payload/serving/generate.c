@@ -36,6 +36,7 @@ static void beat(void *ctx, uint32_t layer, uint32_t position)
 	struct srv_session *session = ctx;
 
 	srv_beat(srv_comm_session(srv_session_number(session)), ++session->heartbeat, layer, position);
+	srv_order_layer(srv_model_number(session->model), layer);
 }
 
 static int cancelled(void *ctx)
@@ -193,6 +194,7 @@ void srv_generate(struct rt_call *call)
 		call->status = FLEX_E_BUSY;
 	else {
 		call->status = generate_pinned(session, call);
+		srv_order_idle(srv_model_number(session->model));
 		srv_session_end(session);
 	}
 	srv_session_put(session);

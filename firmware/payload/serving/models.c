@@ -67,6 +67,11 @@ struct srv_model *srv_model_get(uint64_t number, uint32_t states, int64_t *error
 	return model;
 }
 
+uint64_t srv_model_number(const struct srv_model *model)
+{
+	return (uint64_t)(model - models);
+}
+
 void srv_model_put(struct srv_model *model)
 {
 	uint64_t mask = rt_lock(&srv_tables);
@@ -261,7 +266,7 @@ void srv_model_start(struct rt_call *call)
 		call->status = model_begin(model, &reason, &call->value[1]);
 		srv_comm_reason(0, reason.text);
 		if (call->status == FLEX_OK)
-			srv_order_publish((uint64_t)(model - models), model);
+			srv_order_publish(srv_model_number(model), model);
 		model_moves(model, call->status == FLEX_OK ? MODEL_EV_READY : MODEL_EV_REFUSED);
 	}
 	/* Started before: the answer is the same again. */

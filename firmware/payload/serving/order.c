@@ -2,8 +2,8 @@
 /*
  * The order in which a model's weights are next used, for the NW to take them back from its end: a pass reads the
  * embedding, the layers one after the other, then the output; so the last layers go first, and the first ones compute
- * while the rest is read again. Before all of it comes what opens it: the sealed file's header and table. It shows how
- * large layers are, and so do the pages that a pass asks for.
+ * while the rest is read again. Before all of it comes what opens it: the sealed file's header and table. The order
+ * shows how large layers are, and so do the pages that a pass asks for.
  */
 #include "serving.h"
 
@@ -13,7 +13,7 @@ struct list {
 	struct flex_order *order; /* written only */
 	const uint8_t *image;     /* of the model's first slot */
 	uint64_t count;
-	uint64_t first, last;     /* pages of the run added last */
+	uint64_t first, end;      /* pages of the run added last that has any */
 };
 
 /* Bytes [from, to) of the image. */
@@ -33,23 +33,24 @@ static void span_add(struct span *span, const struct flx_tensor *tensor)
 
 static void list_add(struct list *list, const struct span *span)
 {
-	uint64_t first, last;
+	uint64_t first, end;
 
-	if (span->from == span->to || list->count == FLEX_ORDER_RUNS)
+	if (list->count == FLEX_ORDER_RUNS)
 		return;
+	if (span->from == span->to) {
+		SHOW(list->order->run[list->count++], 0);
+		return;
+	}
 	first = (uint64_t)(span->from - list->image) / FLEX_PAGE_SIZE;
-	last = (uint64_t)(span->to - 1 - list->image) / FLEX_PAGE_SIZE;
+	end = (uint64_t)(span->to - 1 - list->image) / FLEX_PAGE_SIZE + 1;
 	/* A page that is shared with what is used just before stays as long as that. */
-	if (list->count != 0 && first == list->last)
+	if (first + 1 == list->end)
 		first++;
-	else if (list->count != 0 && last == list->first)
-		last--;
-	if (first > last)
-		return;
-	SHOW(list->order->run[list->count], first << 32 | (last - first + 1));
-	list->count++;
+	else if (list->end && end == list->first + 1)
+		end--;
+	SHOW(list->order->run[list->count++], first << 32 | (end - first));
 	list->first = first;
-	list->last = last;
+	list->end = end;
 }
 
 static struct span layer_span(const struct flx_layer *layer)
@@ -81,6 +82,7 @@ void srv_order_publish(uint64_t number, const struct srv_model *model)
 	if (model->region.count)
 		return;
 	SHOW(list.order->count, 0);
+	SHOW(list.order->at, 0);
 	list_add(&list, &(struct span){ model->file, model->image });
 	add_tensor(&list, &weights->embedding);
 	for (uint32_t i = 0; i < model->flx.config.layers; i++) {
@@ -92,4 +94,15 @@ void srv_order_publish(uint64_t number, const struct srv_model *model)
 	if (weights->output.data != weights->embedding.data)
 		add_tensor(&list, &weights->output);
 	SHOW(list.order->count, list.count);
+}
+
+/* Behind what opens the model and the embedding. */
+void srv_order_layer(uint64_t number, uint64_t layer)
+{
+	SHOW(srv_comm_order(number)->at, 2 + layer);
+}
+
+void srv_order_idle(uint64_t number)
+{
+	SHOW(srv_comm_order(number)->at, 0);
 }

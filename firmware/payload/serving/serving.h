@@ -100,6 +100,7 @@ extern uint32_t srv_caps; /* FLX_CAP_* that are fastest here; set when the first
 #define SRV_IN(state) (1u << (state))
 struct srv_model *srv_model_get(uint64_t number, uint32_t states, int64_t *error);
 void srv_model_put(struct srv_model *model);
+uint64_t srv_model_number(const struct srv_model *model);
 
 /* Keeps everybody else out of an open model without a region, until it is handed back. False: not to be had. */
 bool srv_model_take_over(struct srv_model *model);
@@ -223,6 +224,10 @@ void srv_opening_end(struct srv_spent *spent, uint64_t begun);
 
 /* Shows the NW in which order to take a model back (struct flex_order). It is STARTING, and has been loaded. */
 void srv_order_publish(uint64_t number, const struct srv_model *model);
+
+/* A pass has come to a layer (the output counts as one more), or is over: what is needed last changes. */
+void srv_order_layer(uint64_t number, uint64_t layer);
+void srv_order_idle(uint64_t number);
 
 /* ---- for the runtime (struct rt_service) ---- */
 

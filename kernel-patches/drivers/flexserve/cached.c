@@ -3,7 +3,7 @@
  * Mode flexserve: the weights stay secure between requests, and come back page
  * by page where Linux has taken them, while the layers that are there compute.
  */
-#include "flexserve.h"
+#include "request.h"
 
 static int flex_cached_open(struct flex_request *request)
 {

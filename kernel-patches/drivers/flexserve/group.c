@@ -70,6 +70,29 @@ bool flex_group_within(struct obj_cgroup *group, struct mem_cgroup *memcg, bool 
 }
 
 /**
+ * flex_group_guard() - by which guarantee does a group keep what it is charged for?
+ * @group: its
+ * @target: from reclaim of this group, or of everything (NULL); it has brought
+ *	effective protection up to date
+ *
+ * Any context. Return: FLEX_GUARD_NONE when it does not.
+ */
+enum flex_guard flex_group_guard(struct obj_cgroup *group, struct mem_cgroup *target)
+{
+	enum flex_guard guard = FLEX_GUARD_NONE;
+	struct mem_cgroup *charged;
+
+	rcu_read_lock();
+	charged = group ? obj_cgroup_memcg(group) : root_mem_cgroup;
+	if (mem_cgroup_below_min(target, charged))
+		guard = FLEX_GUARD_MIN;
+	else if (mem_cgroup_below_low(target, charged))
+		guard = FLEX_GUARD_LOW;
+	rcu_read_unlock();
+	return guard;
+}
+
+/**
  * flex_group_mark() - the shrinker has something to do for a group
  * @group: charged for secure pages
  * @shrinker: its id

@@ -10,14 +10,16 @@
 #include <linux/semaphore.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include "flexserve.h"
+#include "request.h"
 
 #define FLEX_HELPER_US 200		/* until a thread of the payload may be free */
 /*
- * NEEDs within one layer. A large layer has some dozens; more than this and its
- * pages are taken back faster than they come.
+ * Within one layer: NEEDs, of which a large one has some dozens, and how often
+ * all of the model is read. More than this and pages are taken back faster than
+ * they come.
  */
 #define FLEX_NEEDS_MAX 1024
+#define FLEX_READS_MAX 4
 #define FLEX_TURN_JIFFIES (HZ / 20)	/* waiting for other requests to leave a thread */
 
 static DEFINE_SEMAPHORE(flex_busy_threads, FLEX_BUSY_THREADS);
@@ -70,11 +72,16 @@ static s64 flex_leader_token(struct flex_request *request, const struct arm_smcc
 static bool flex_leader_thrashes(struct flex_request *request)
 {
 	u64 heartbeat = READ_ONCE(flex_session_comm(request->session->id)->heartbeat);
+	struct flex_work work;
 
-	if (heartbeat != request->needs_heartbeat)
+	flex_loader_work(&request->model->loader, &work);
+	if (heartbeat != request->needs_heartbeat || !request->needs) {
 		request->needs = 0;
+		request->needs_loaded = work.loaded;
+	}
 	request->needs_heartbeat = heartbeat;
-	return ++request->needs > FLEX_NEEDS_MAX;
+	return ++request->needs > FLEX_NEEDS_MAX ||
+	       work.loaded - request->needs_loaded > FLEX_READS_MAX * (u64)request->model->range.count;
 }
 
 /* Working memory needs pages, whatever they hold; a model those of its file. */
@@ -288,6 +295,9 @@ static void flex_leader_copy_result(struct flex_request *request, s64 error)
 	if (error == FLEX_E_PROMPT && !comm->reason[0])
 		strscpy(request->result.reason,
 			"the prompt is empty, longer than the context, or not UTF-8");
+	if (request->load_error == -ENOMEM)
+		strscpy(request->result.reason,
+			"what is needed at once does not fit: free memory, or memory.max of the group, is too small");
 }
 
 static void flex_leader_hand_over(struct flex_request *request, struct flex_session_comm *comm)

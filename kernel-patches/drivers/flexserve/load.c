@@ -7,21 +7,47 @@
 #include <linux/flexserve.h>
 #include <linux/gfp.h>
 #include <linux/highmem.h>
+#include <linux/memblock.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
-#include "flexserve.h"
+#include "memory.h"
 
 /*
  * Large blocks are taken when they lie there and never fought for; the last
  * resort, single pages, may reclaim once. Charged to the group that is set
  * (group.c); at its limit there is no page, and nobody is killed.
  */
-#define FLEX_GFP_PAGE (GFP_HIGHUSER | __GFP_NORETRY | __GFP_NOWARN | __GFP_ACCOUNT)
+#define FLEX_GFP_PAGE (GFP_USER | __GFP_NORETRY | __GFP_NOWARN | __GFP_ACCOUNT)
+
+/* Blocks that may not become secure, kept until the allocator has come to others. */
+#define FLEX_ASIDE_MAX 64
+
+struct flex_aside {
+	u32 count;
+	struct page *block[FLEX_ASIDE_MAX];
+	unsigned int order[FLEX_ASIDE_MAX];
+};
+
+static bool flex_donatable(struct page *block, unsigned int order)
+{
+	u64 at = flex_page_address(block) - flex_firmware.dram.base;
+
+	return at < flex_firmware.dram.size &&
+	       (PAGE_SIZE << order) <= flex_firmware.dram.size - at;
+}
+
+/* Memory that can become secure ends with the zone of 32 bits, and Linux has more. */
+static bool flex_only_low(void)
+{
+	u64 end = flex_firmware.dram.base + flex_firmware.dram.size;
+
+	return IS_ENABLED(CONFIG_ZONE_DMA32) && end <= 1ULL << 32 && PFN_PHYS(max_pfn) > end;
+}
 
 /* What is recallable is movable too (movable.c), and may lie in CMA's area. */
 static gfp_t flex_gfp(const struct flex_range *range, unsigned int order)
 {
-	gfp_t gfp = FLEX_GFP_PAGE;
+	gfp_t gfp = FLEX_GFP_PAGE | (flex_only_low() ? __GFP_DMA32 : __GFP_HIGHMEM);
 
 	if (range->recallable)
 		gfp |= __GFP_MOVABLE;
@@ -30,13 +56,30 @@ static gfp_t flex_gfp(const struct flex_range *range, unsigned int order)
 	return gfp;
 }
 
-static struct page *flex_alloc_block(const struct flex_range *range, unsigned int order)
+static struct page *flex_alloc_block(const struct flex_range *range, unsigned int order,
+				     struct flex_aside *aside)
 {
-	struct page *page = alloc_pages(flex_gfp(range, order), order);
+	struct page *page;
 
+	while ((page = alloc_pages(flex_gfp(range, order), order)) && !flex_donatable(page, order)) {
+		if (aside->count == FLEX_ASIDE_MAX) {
+			__free_pages(page, order);
+			return NULL;
+		}
+		aside->block[aside->count] = page;
+		aside->order[aside->count++] = order;
+	}
 	if (page)
 		split_page(page, order);
 	return page;
+}
+
+static void flex_free_aside(const struct flex_aside *aside)
+{
+	u32 i;
+
+	for (i = 0; i < aside->count; i++)
+		__free_pages(aside->block[i], aside->order[i]);
 }
 
 /*
@@ -66,18 +109,20 @@ static u32 flex_spare_pages(const struct flex_range *range, u32 want)
 u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range)
 {
 	struct mem_cgroup *before = flex_group_begin(range->group);
+	struct flex_aside aside;
 	unsigned int order;
 	u32 got = 0;
 
 	want = flex_spare_pages(range, want);
 	order = min_t(unsigned int, ilog2(max(want, 1U)), MAX_PAGE_ORDER);
+	aside.count = 0;
 
 	while (got < want) {
 		struct page *block;
 		u32 i;
 
 		order = min_t(unsigned int, order, ilog2(want - got));
-		block = flex_alloc_block(range, order);
+		block = flex_alloc_block(range, order, &aside);
 		if (!block) {
 			if (!order)
 				break;
@@ -87,6 +132,7 @@ u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *rang
 		for (i = 0; i < 1U << order; i++)
 			page[got++] = block + i;
 	}
+	flex_free_aside(&aside);
 	flex_group_end(before);
 	return got;
 }
@@ -225,7 +271,10 @@ static int flex_donate(struct flex_range *range, u32 index, struct page **page, 
 	claimed = flex_donate_batch(lease, range, index, count, clock, &donated, &error);
 	flex_mailbox_put(lease);
 
+	for (i = 0; i < claimed; i++)
+		flex_movable_set(page[i], range->first + index + i);
 	flex_range_publish(range, index, page, claimed);
+	flex_reclaim_mark(range->group);
 	if (claimed < donated)
 		flex_recall_pages(page + claimed, donated - claimed);
 	for (i = donated; i < count; i++)

@@ -12,7 +12,7 @@
 #include <linux/errno.h>
 #include <linux/file.h>
 #include <linux/slab.h>
-#include "flexserve.h"
+#include "model.h"
 
 #define FLEX_CHUNK 256	/* pages: a read that is worth its call, and little to wait for */
 

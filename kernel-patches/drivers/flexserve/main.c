@@ -10,7 +10,7 @@
 #include <linux/io.h>
 #include <linux/of.h>
 #include <linux/reboot.h>
-#include "flexserve.h"
+#include "request.h"
 
 struct flex_firmware flex_firmware;
 
@@ -42,6 +42,18 @@ static void flex_read_identity(u32 part)
 	words[1] = cpu_to_be64(res.a2);
 	memcpy(flex_firmware.identity[part], words, sizeof(words));
 	flex_firmware.debug[part] = res.a3;
+}
+
+/* Without a word about it, all of memory may become secure: the monitor refuses what it does not know. */
+static void flex_find_dram(void)
+{
+	struct device_node *node = of_find_compatible_node(NULL, NULL, "flexkit,flexserve");
+	u64 where[2] = { 0, U64_MAX };
+
+	of_property_read_u64_array(node, "dram", where, ARRAY_SIZE(where));
+	of_node_put(node);
+	flex_firmware.dram.base = where[0];
+	flex_firmware.dram.size = where[1];
 }
 
 /* What the monitor says must fit what the device tree says. */
@@ -130,6 +142,7 @@ static int __init flex_init(void)
 	ret = flex_ask_monitor(&shared);
 	if (ret)
 		return ret;
+	flex_find_dram();
 	flex_firmware.shared = memremap(shared.start, resource_size(&shared), MEMREMAP_WB);
 	if (!flex_firmware.shared)
 		return -ENOMEM;

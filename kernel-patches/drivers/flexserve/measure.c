@@ -9,7 +9,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include "flexserve.h"
+#include "memory.h"
 
 #define FLEX_MEASURE_ORDER (FLEX_BLOCK_SHIFT - PAGE_SHIFT)
 #define FLEX_MEASURE_PAGES_MAX (1ULL << 20)	/* 4 GiB */

@@ -10,7 +10,7 @@
 #include <linux/errno.h>
 #include <linux/migrate.h>
 #include <linux/pagemap.h>
-#include "flexserve.h"
+#include "memory.h"
 
 static bool flex_page_isolate(struct page *page, isolate_mode_t mode)
 {

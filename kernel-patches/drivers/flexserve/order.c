@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * In which order a model's pages go. The payload knows when each is next used
- * and publishes it (struct flex_order); the driver believes no more of it than
- * that these are pages of the model, and recalls all of them in the end.
+ * The order in which a model's pages go. The payload knows in which order a
+ * pass uses them and where it is, and publishes both (struct flex_order); the
+ * driver believes no more of it than that these are pages of the model, and
+ * recalls all of them in the end (walk.c).
  */
 #include <linux/errno.h>
 #include <linux/slab.h>
-#include "flexserve.h"
+#include "memory.h"
 
 static const struct flex_order *flex_order_of(u32 model)
 {
@@ -41,6 +42,7 @@ static u32 flex_order_copy(const struct flex_order *from, struct flex_run *run, 
  */
 void flex_order_read(struct flex_range *range, u32 model)
 {
+	const struct flex_order *order = flex_order_of(model);
 	struct flex_run *run;
 	u32 count;
 
@@ -49,8 +51,7 @@ void flex_order_read(struct flex_range *range, u32 model)
 	run = kvcalloc(FLEX_ORDER_RUNS + 1, sizeof(*run), GFP_KERNEL);
 	if (!run)
 		return;
-	/* Behind all of them, so that what is in no run goes as well. */
-	run[0] = (struct flex_run){ 0, range->count };
-	count = flex_order_copy(flex_order_of(model), run + 1, range->count);
-	flex_range_order(range, run, count + 1);
+	run[FLEX_WALK_REST] = (struct flex_run){ 0, range->count };
+	count = flex_order_copy(order, run + FLEX_WALK_OPENS, range->count);
+	flex_range_order(range, run, FLEX_WALK_OPENS + count, &order->at);
 }

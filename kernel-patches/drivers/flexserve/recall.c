@@ -6,7 +6,7 @@
 #include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
-#include "flexserve.h"
+#include "memory.h"
 
 #define FLEX_RELEASE_TRIES 500
 #define FLEX_RELEASE_WAIT_US 2000
@@ -58,7 +58,7 @@ static u32 flex_recall_some(const struct flex_scope *scope, u64 want, u64 *taken
 }
 
 /**
- * flex_recall() - take weights back: oldest model first, its last slots first
+ * flex_recall() - take weights back: oldest model first, what it needs last first
  * @scope: whose
  * @want: pages
  * @ticks: time in the calls is added to it
@@ -71,6 +71,7 @@ u64 flex_recall(const struct flex_scope *scope, u64 want, u64 *ticks)
 	u64 taken = 0;
 	int pass;
 
+	flex_slots_follow(scope);
 	for (pass = 0; pass < 2 && taken < want; pass++) {
 		while (taken < want && flex_recall_some(scope, want - taken, &taken, ticks))
 			;

@@ -10,7 +10,7 @@
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
-#include "flexserve.h"
+#include "memory.h"
 
 /*
  * A recall costs a TLB invalidation, however few its pages; direct reclaim
@@ -39,13 +39,16 @@ unsigned long flex_mem_recallable(void)
 	return flex_unpinned(flex_slots_recallable());
 }
 
-unsigned long flex_mem_reclaim(struct mem_cgroup *memcg, unsigned long want)
+unsigned long flex_mem_reclaim(struct mem_cgroup *memcg, unsigned long want, bool low, bool *spared)
 {
-	const struct flex_scope scope = { .memcg = memcg };
+	const struct flex_scope scope = {
+		.memcg = memcg,
+		.guard = low ? FLEX_GUARD_MIN : FLEX_GUARD_LOW,
+		.spared = spared,
+	};
 	u64 taken, ticks = 0;
 
-	if (!flex_slots_recallable())
-		return 0;
+	*spared = false;
 	want = clamp(want, FLEX_RECLAIM_LEAST, FLEX_MEM_RECLAIM_MOST);
 	taken = flex_recall(&scope, want, &ticks);
 	flex_count(FLEX_COUNT_RECLAIM_CALLS, 1);

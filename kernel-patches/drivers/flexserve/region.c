@@ -11,7 +11,7 @@
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include "flexserve.h"
+#include "memory.h"
 
 #define FLEX_REGION_ORDER (FLEX_BLOCK_SHIFT - PAGE_SHIFT)
 #define FLEX_REGION_READ 512		/* pages in one read */

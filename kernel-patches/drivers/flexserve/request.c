@@ -6,7 +6,7 @@
 #include <linux/errno.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include "flexserve.h"
+#include "request.h"
 
 static LIST_HEAD(flex_requests);
 static DEFINE_SPINLOCK(flex_requests_lock);

@@ -8,7 +8,7 @@
 #include <linux/delay.h>
 #include <linux/errno.h>
 #include <linux/slab.h>
-#include "flexserve.h"
+#include "model.h"
 
 #define FLEX_CLOSE_TRIES 500
 #define FLEX_CLOSE_WAIT_US 2000
@@ -133,6 +133,7 @@ void flex_session_put(struct flex_session *session)
 		return;
 	}
 	flex_range_park(&session->memory);
+	flex_reclaim_mark(session->group);
 	spin_lock(&flex_sessions_lock);
 	list_add_tail(&session->idle, &flex_sessions_idle);
 	spin_unlock(&flex_sessions_lock);

@@ -1,38 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Which page lies in which slot. The payload hands out ranges of slots, one
- * for a model or a session; recall takes pages from the range that was used
- * longest ago, in the range's order (order.c), else last slots first.
- *
- * An entry is NULL (empty), a page (secure), or a page with FLEX_MOVING set
- * (under recall, or on its way to another page: whoever set the bit settles it,
- * soon and without waiting for memory). Loading goes from NULL to a page, one loader a range.
+ * for a model or a session.
  */
 #include <linux/errno.h>
 #include <linux/mm.h>
-#include "flexserve.h"
+#include "table.h"
 
-#define FLEX_MOVING 1UL
-
-static unsigned long *flex_slot;
+unsigned long *flex_slot;
+DEFINE_SPINLOCK(flex_slots_lock);
+LIST_HEAD(flex_lru);
+atomic_long_t flex_recallable_held;
+DECLARE_WAIT_QUEUE_HEAD(flex_slots_wait);
 static u32 flex_slot_count;
 static LIST_HEAD(flex_ranges);
-static LIST_HEAD(flex_lru);
-static DEFINE_SPINLOCK(flex_slots_lock);
-static DECLARE_WAIT_QUEUE_HEAD(flex_slots_wait);	/* an entry settled */
-static atomic_long_t flex_recallable_held;	/* pages in recallable ranges */
-
-/* Under flex_slots_lock; read without it where one entry is enough. */
-static void flex_slot_set(u32 slot, unsigned long entry)
-{
-	WRITE_ONCE(flex_slot[slot], entry);
-}
-
-static void flex_range_account(struct flex_range *range, s64 held, s64 moving)
-{
-	WRITE_ONCE(range->held, range->held + held);
-	WRITE_ONCE(range->moving, range->moving + moving);
-}
 
 /**
  * flex_slots_init() - an empty table
@@ -52,24 +33,6 @@ void flex_slots_exit(void)
 {
 	kvfree(flex_slot);
 	flex_slot = NULL;
-}
-
-static void flex_range_rewind(struct flex_range *range)
-{
-	range->victim = range->runs;
-	range->cursor = 0;
-}
-
-/* The next index that recall looks at; false: it has been at all of them. */
-static bool flex_range_next(struct flex_range *range, u32 *index)
-{
-	while (!range->cursor) {
-		if (!range->victim)
-			return false;
-		range->cursor = range->order[--range->victim].count;
-	}
-	*index = range->order[range->victim].first + --range->cursor;
-	return true;
 }
 
 /**
@@ -96,10 +59,7 @@ int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallab
 	range->count = count;
 	range->held = 0;
 	range->moving = 0;
-	range->whole = (struct flex_run){ 0, count };
-	range->order = &range->whole;
-	range->runs = 1;
-	flex_range_rewind(range);
+	flex_walk_init(&range->walk, count);
 	range->recallable = recallable;
 	range->group = group;
 	INIT_LIST_HEAD(&range->lru);
@@ -125,7 +85,6 @@ int flex_range_add(struct flex_range *range, u32 first, u32 count, bool recallab
  */
 void flex_range_remove(struct flex_range *range)
 {
-	const struct flex_run *order = range->order;
 	u32 i;
 
 	spin_lock(&flex_slots_lock);
@@ -143,73 +102,8 @@ void flex_range_remove(struct flex_range *range)
 		WRITE_ONCE(range->held, 0);
 	}
 	list_del_init(&range->list);
-	range->order = NULL;
 	spin_unlock(&flex_slots_lock);
-	if (order != &range->whole)
-		kvfree(order);
-}
-
-/**
- * flex_range_touch() - the range is used now: it becomes the last victim
- * @range: recallable
- */
-void flex_range_touch(struct flex_range *range)
-{
-	spin_lock(&flex_slots_lock);
-	if (!list_empty(&range->lru))
-		list_move_tail(&range->lru, &flex_lru);
-	spin_unlock(&flex_slots_lock);
-}
-
-/**
- * flex_range_park() - nobody uses the range for now: reclaim may have its pages
- * @range: added, not recallable, nobody loads it
- *
- * It goes before all weights: its pages come back without a read.
- */
-void flex_range_park(struct flex_range *range)
-{
-	spin_lock(&flex_slots_lock);
-	range->recallable = true;
-	flex_range_rewind(range);
-	list_add(&range->lru, &flex_lru);
-	atomic_long_add(range->held, &flex_recallable_held);
-	spin_unlock(&flex_slots_lock);
-	flex_reclaim_mark(range->group);
-}
-
-/**
- * flex_range_unpark() - the range is used again
- * @range: parked; what is under recall now still goes
- */
-void flex_range_unpark(struct flex_range *range)
-{
-	spin_lock(&flex_slots_lock);
-	range->recallable = false;
-	list_del_init(&range->lru);
-	atomic_long_sub(range->held, &flex_recallable_held);
-	spin_unlock(&flex_slots_lock);
-}
-
-/**
- * flex_range_order() - in which order recall takes a range's pages from now on
- * @range: added
- * @order: kvmalloc'ed, the range's from now on: its last run goes first, each
- *	from its end; all within the range, and together all of it
- * @runs: at least one
- */
-void flex_range_order(struct flex_range *range, const struct flex_run *order, u32 runs)
-{
-	const struct flex_run *before;
-
-	spin_lock(&flex_slots_lock);
-	before = range->order;
-	range->order = order;
-	range->runs = runs;
-	flex_range_rewind(range);
-	spin_unlock(&flex_slots_lock);
-	if (before != &range->whole)
-		kvfree(before);
+	flex_walk_exit(&range->walk);
 }
 
 /**
@@ -217,24 +111,20 @@ void flex_range_order(struct flex_range *range, const struct flex_run *order, u3
  * @range: nobody else loads these slots
  * @index: first slot, from the start of the range
  * @page: pages
- * @count: of them
+ * @count: of them; compaction may move them from now on, too (movable.c)
  */
 void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count)
 {
 	u32 i;
 
-	for (i = 0; i < count; i++)
-		flex_movable_set(page[i], range->first + index + i);
-
 	spin_lock(&flex_slots_lock);
 	for (i = 0; i < count; i++)
 		flex_slot_set(range->first + index + i, (unsigned long)page[i]);
 	flex_range_account(range, count, 0);
-	flex_range_rewind(range);
+	flex_walk_rewind(&range->walk);
 	if (range->recallable)
 		atomic_long_add(count, &flex_recallable_held);
 	spin_unlock(&flex_slots_lock);
-	flex_reclaim_mark(range->group);
 }
 
 /* Run of empty slots at or after *index; -1: an entry must settle first. */
@@ -282,128 +172,6 @@ u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end)
 u32 flex_range_held(struct flex_range *range)
 {
 	return READ_ONCE(range->held);
-}
-
-/* The caller gets the range's next pages. */
-static u32 flex_range_collect(struct flex_range *range, struct flex_mailbox_lease *lease, u32 want)
-{
-	u32 n = 0, index;
-
-	while (n < want && flex_range_next(range, &index)) {
-		u32 slot = range->first + index;
-		unsigned long entry = flex_slot[slot];
-
-		if (!entry || (entry & FLEX_MOVING))
-			continue;
-		flex_slot_set(slot, entry | FLEX_MOVING);
-		lease->slot[n] = slot;
-		lease->page[n] = (struct page *)entry;
-		lease->memory->page[n] = flex_page_address(lease->page[n]);
-		n++;
-	}
-	flex_range_account(range, 0, n);
-	lease->range = range;
-	return n;
-}
-
-static bool flex_range_within(const struct flex_range *range, const struct flex_scope *scope)
-{
-	return !scope->memcg || flex_group_within(range->group, scope->memcg, scope->exact);
-}
-
-/**
- * flex_slots_collect() - pages to be recalled, marked as moving
- * @scope: whose; of several ranges the one used longest ago
- * @lease: gets the pages, in its mailbox too
- * @want: how many at the most, not above FLEX_BATCH
- *
- * Return: how many; each is due for flex_slots_settle(). All lie in one range.
- */
-u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease, u32 want)
-{
-	struct flex_range *range;
-	u32 n = 0;
-
-	spin_lock(&flex_slots_lock);
-	if (scope->range) {
-		n = flex_range_collect(scope->range, lease, want);
-	} else {
-		list_for_each_entry(range, &flex_lru, lru) {
-			if (flex_range_within(range, scope))
-				n = flex_range_collect(range, lease, want);
-			if (n)
-				break;
-		}
-	}
-	spin_unlock(&flex_slots_lock);
-	return n;
-}
-
-/* What the table does with an entry by the monitor's answer. */
-static bool flex_entry_stays(s32 result)
-{
-	return result == FLEX_E_PINNED || result == FLEX_E_BUSY;
-}
-
-/**
- * flex_slots_settle() - what became of collected pages
- * @lease: as collected; the mailbox holds the results
- * @count: as collected
- *
- * Pages that are the NW's again stay in lease->page[], the others become NULL
- * there. A page in no known state is never used again.
- * Return: pages to be freed.
- */
-u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
-{
-	struct flex_range *range = lease->range;
-	u32 i, back = 0, stay = 0;
-
-	spin_lock(&flex_slots_lock);
-	for (i = 0; i < count; i++) {
-		s32 result = READ_ONCE(lease->memory->result[i]);
-
-		if (result == FLEX_OK) {
-			back++;
-			flex_slot_set(lease->slot[i], 0);
-			continue;
-		}
-		lease->page[i] = NULL;
-		if (flex_entry_stays(result)) {
-			stay++;
-			flex_slot_set(lease->slot[i], flex_slot[lease->slot[i]] & ~FLEX_MOVING);
-		} else {
-			flex_slot_set(lease->slot[i], 0);
-		}
-	}
-	flex_range_account(range, -(s64)(count - stay), -(s64)count);
-	if (range->recallable)
-		atomic_long_sub(count - stay, &flex_recallable_held);
-	spin_unlock(&flex_slots_lock);
-
-	flex_count(FLEX_COUNT_RECALL_PINNED, stay);
-	flex_count(FLEX_COUNT_LOST, count - stay - back);
-	wake_up_all(&flex_slots_wait);
-	return back;
-}
-
-/**
- * flex_slots_rewind() - recall begins at the last slots again
- * @scope: of these ranges
- */
-void flex_slots_rewind(const struct flex_scope *scope)
-{
-	struct flex_range *range;
-
-	spin_lock(&flex_slots_lock);
-	if (scope->range) {
-		flex_range_rewind(scope->range);
-	} else {
-		list_for_each_entry(range, &flex_lru, lru)
-			if (flex_range_within(range, scope))
-				flex_range_rewind(range);
-	}
-	spin_unlock(&flex_slots_lock);
 }
 
 static struct flex_range *flex_range_of(u32 slot)
@@ -466,25 +234,3 @@ u64 flex_slots_page(u32 slot)
 	return entry ? flex_page_address((struct page *)entry) : 0;
 }
 
-/** flex_slots_recallable() - pages in recallable ranges, pinned ones included */
-u64 flex_slots_recallable(void)
-{
-	return max(atomic_long_read(&flex_recallable_held), 0L);
-}
-
-/**
- * flex_slots_held() - pages in recallable ranges of a scope, pinned ones included
- * @scope: names a group
- */
-u64 flex_slots_held(const struct flex_scope *scope)
-{
-	struct flex_range *range;
-	u64 held = 0;
-
-	spin_lock(&flex_slots_lock);
-	list_for_each_entry(range, &flex_lru, lru)
-		if (flex_range_within(range, scope))
-			held += range->held;
-	spin_unlock(&flex_slots_lock);
-	return held;
-}

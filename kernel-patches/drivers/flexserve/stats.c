@@ -10,7 +10,7 @@
 #include <linux/seq_file.h>
 #include <linux/sysfs.h>
 #include <linux/utsname.h>
-#include "flexserve.h"
+#include "memory.h"
 
 atomic64_t flex_counts[FLEX_COUNTS];
 atomic_long_t flex_secure_pages;

@@ -6,7 +6,7 @@
  */
 #include <linux/completion.h>
 #include <linux/errno.h>
-#include "flexserve.h"
+#include "request.h"
 
 /**
  * flex_strawman_begin() - the model is the request's, with no memory yet

@@ -8,7 +8,7 @@
  */
 #include <linux/errno.h>
 #include <linux/slab.h>
-#include "flexserve.h"
+#include "request.h"
 
 struct flex_stream_thread {
 	struct flex_stream *stream;

@@ -9,6 +9,7 @@ struct page fake_page[4096];
 atomic64_t flex_counts[FLEX_COUNTS];
 atomic_long_t flex_secure_pages;
 u64 test_now;
+unsigned char test_comm[FLEX_COMM_SIZE] __attribute__((aligned(8)));
 
 static struct test_answer answers[CALLS_MAX];
 static struct arm_smccc_1_2_regs calls[CALLS_MAX];
@@ -74,6 +75,11 @@ bool flex_group_within(struct obj_cgroup *group, struct mem_cgroup *memcg, bool 
 	return charged == memcg;
 }
 
+enum flex_guard flex_group_guard(struct obj_cgroup *group, struct mem_cgroup *target)
+{
+	return group ? group->memcg->guard : FLEX_GUARD_NONE;
+}
+
 void flex_reclaim_mark(struct obj_cgroup *group)
 {
 }
@@ -87,8 +93,7 @@ void flex_group_put(struct obj_cgroup *group)
 {
 }
 
-/* Nor does anything here move pages: the test is Linux. */
-void flex_movable_set(struct page *page, u32 slot)
+struct flex_status *flex_status(void)
 {
-	page->slot = slot;
+	return (struct flex_status *)test_comm;
 }

@@ -2,7 +2,7 @@
 #ifndef TEST_H
 #define TEST_H
 
-#include "flexserve.h"
+#include "model.h"
 
 /* Ends the program, with the place, when something is not as it has to be. */
 #define expect(condition) \
@@ -29,5 +29,6 @@ u32 test_calls(void);
 
 /* What the counter shows. */
 extern u64 test_now;
+extern unsigned char test_comm[FLEX_COMM_SIZE];	/* what the payload shows */
 
 #endif /* TEST_H */

@@ -168,7 +168,6 @@ static inline unsigned long find_next_zero_bit(const unsigned long *map, unsigne
 /* Pages: an array of the test's, physical addresses from 1 GiB on */
 struct page {
 	int freed;
-	u32 slot;	/* page_private() of a movable page */
 };
 extern struct page fake_page[];
 #define FAKE_DRAM 0x40000000ULL
@@ -206,6 +205,7 @@ struct attribute_group;
 /* Memory cgroups: a tree; what is charged names its group. */
 struct mem_cgroup {
 	struct mem_cgroup *parent;
+	int guard;	/* what of memory.min and memory.low keeps all that it is charged for */
 };
 struct obj_cgroup {
 	struct mem_cgroup *memcg;

@@ -24,7 +24,6 @@ def _ids(result: InferResult) -> tuple[int, ...]:
     return tuple(token.id for token in result.tokens)
 
 
-@pytest.mark.boards("qemu-virt", "qemu-virt-rme")
 @pytest.mark.parametrize("mode", ["flexserve", "strawman", "strawman-opt", "normal", "normal-idle"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_every_mode_gives_the_reference_tokens(
@@ -68,7 +67,6 @@ def test_a_cold_model_is_loaded_while_it_computes(board: Session) -> None:
     assert board.client.stats(limit).info["secure_now"] == 0
 
 
-@pytest.mark.boards("qemu-virt", "qemu-virt-rme")
 def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: Path, story: str) -> None:
     """An idle session's memory goes first; of the weights only what was taken is read again."""
     expected = engine.reference_tokens(demo, story, 8, ignore_eos=True)

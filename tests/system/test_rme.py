@@ -4,11 +4,16 @@ closed to it from its first instruction. What must hold on every board: the test
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from attacker import PATTERN, Attacker, abi
 
+from flexkit import engine
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session
+from flexkit.link.client import InferResult
 
 pytestmark = pytest.mark.boards("qemu-virt-rme")
 ABI = abi()
@@ -20,6 +25,7 @@ LPIS_ON, PENDBASER = 1, 0x78
 
 @pytest.fixture
 def off(board: Session) -> None:
+    """Nothing is secure yet: the model comes last in this module."""
     board.client.protect(False, Deadline(60, "protection off"))
 
 
@@ -75,3 +81,12 @@ def test_one_core_switches_protection_without_the_others(board: Session, attacke
         assert attacker.run(f"access w {page:#x} {core} 0")["ret"] == EFAULT
     assert attacker.batch(ABI["FLEX_MON_RECALL"], 0, 1)["x2"] == 1
     assert attacker.run(f"access r {page:#x} 1") == {"ret": 0, "value": 0, "status": 0}
+
+
+@pytest.mark.parametrize("mode", ["flexserve", "strawman", "strawman-opt", "normal"])
+def test_the_tokens_are_those_of_every_board(
+    infer: Callable[..., InferResult], demo: Path, story: str, mode: str
+) -> None:
+    """Scattered pages and contiguous regions, in the secure address space; neither in ``normal``."""
+    expected = engine.reference_tokens(demo, story, 24, ignore_eos=True)
+    assert tuple(token.id for token in infer(24, mode=mode).tokens) == expected.tokens

@@ -61,7 +61,7 @@ int flex_page_seize(struct flex_monitor *m, uint64_t page)
 		flex_block_leave(m, index);
 		return rc;
 	}
-	m->ops->unmap(page);
+	m->ops->unmap(page, FLEX_PAGE_SIZE);
 	return FLEX_OK;
 }
 
@@ -69,7 +69,7 @@ void flex_page_open(struct flex_monitor *m, uint64_t page)
 {
 	uint32_t index = flex_page_index(m, page);
 
-	m->ops->map(page);
+	m->ops->map(page, FLEX_PAGE_SIZE);
 	flex_page_give(m, FLEX_VERB_RECALL_DONATED, index, FLEX_SLOT_NONE);
 	flex_block_leave(m, index);
 }

@@ -74,10 +74,9 @@ struct flex_layout {
 
 /* The backend. Callable on any core at any time; addresses are physical. */
 struct flex_ops {
-	void (*unmap)(uint64_t page);		/* NW loses the page, once invalidate() has returned */
-	void (*map)(uint64_t page);		/* NW has the page, once publish() has returned */
-	void (*unmap_block)(uint64_t block);
-	void (*map_block)(uint64_t block);
+	/* `size` is FLEX_PAGE_SIZE or FLEX_BLOCK_SIZE. */
+	void (*unmap)(uint64_t address, uint64_t size);	/* NW loses it, once invalidate() has returned */
+	void (*map)(uint64_t address, uint64_t size);	/* NW has it, once publish() has returned */
 	/*
 	 * What was unmapped is forgotten by the TLBs of all cores and by the SMMU, and what caches hold of it for the NW is
 	 * in memory, where the secure world reads it: FLEX_OK or FLEX_E_TIMEOUT. `count` addresses, 0 for none; of each

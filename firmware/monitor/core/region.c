@@ -88,7 +88,7 @@ static void blocks_map(struct flex_monitor *m, uint64_t base, uint64_t size)
 	uint64_t at;
 
 	for (at = 0U; at < size; at += FLEX_BLOCK_SIZE) {
-		m->ops->map_block(base + at);
+		m->ops->map(base + at, FLEX_BLOCK_SIZE);
 	}
 	m->ops->publish();
 }
@@ -105,7 +105,7 @@ static int blocks_secure(struct flex_monitor *m, uint64_t base, uint64_t size)
 		}
 	}
 	for (at = 0U; at < size; at += FLEX_BLOCK_SIZE) {
-		m->ops->unmap_block(base + at);
+		m->ops->unmap(base + at, FLEX_BLOCK_SIZE);
 	}
 	if (m->ops->invalidate(&base, 1U, size) != FLEX_OK) {
 		blocks_map(m, base, size);

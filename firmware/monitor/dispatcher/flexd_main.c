@@ -24,7 +24,7 @@
 #include <plat/common/platform.h>
 
 #include "flexd_private.h"
-#include "flexkit_monitor.h"
+#include "flex_machine.h"
 
 struct flex_vectors flexd_vectors;
 static struct flexd_core flexd_cores[PLATFORM_CORE_COUNT];
@@ -103,8 +103,9 @@ static bool flexd_take_vectors(uintptr_t address, void *handle)
 		return false;
 	}
 	flexd_vectors = *given;
-	flex_monitor_payload_identity(SMC_GET_GP(handle, CTX_GPREG_X2), SMC_GET_GP(handle, CTX_GPREG_X3),
-				      SMC_GET_GP(handle, CTX_GPREG_X4) != 0U);
+	flex_monitor.identity[FLEX_PART_PAYLOAD] = (struct flex_identity){
+		SMC_GET_GP(handle, CTX_GPREG_X2), SMC_GET_GP(handle, CTX_GPREG_X3), SMC_GET_GP(handle, CTX_GPREG_X4)
+	};
 	return true;
 }
 
@@ -146,7 +147,7 @@ static uintptr_t flexd_call_payload(struct flexd_core *core, uint32_t fid, void 
 	for (i = 0U; i < 6U; i++) {
 		arg[i] = SMC_GET_GP(handle, CTX_GPREG_X1 + i * 8U);
 	}
-	flex_monitor_entered_payload();
+	flex_count(&flex_monitor, FLEX_STAT_SWITCHES, 1U);
 	cm_el1_sysregs_context_save(NON_SECURE);
 	flexd_simd_save(&core->simd);
 	cm_set_elr_spsr_el3(SECURE, flexd_vectors.yielding,

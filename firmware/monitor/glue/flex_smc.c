@@ -38,15 +38,3 @@ uintptr_t flex_smc_handler(uint32_t fid, uint64_t x1, uint64_t x2, uint64_t x3, 
 	(void)flex_dispatch(&flex_monitor, &call);
 	SMC_RET4(handle, call.ret[0], call.ret[1], call.ret[2], call.ret[3]);
 }
-
-void flex_monitor_entered_payload(void)
-{
-	flex_count(&flex_monitor, FLEX_STAT_SWITCHES, 1U);
-}
-
-void flex_monitor_payload_identity(uint64_t high, uint64_t low, bool debug)
-{
-	flex_monitor.identity[FLEX_PART_PAYLOAD].high = high;
-	flex_monitor.identity[FLEX_PART_PAYLOAD].low = low;
-	flex_monitor.identity[FLEX_PART_PAYLOAD].debug = debug ? 1U : 0U;
-}

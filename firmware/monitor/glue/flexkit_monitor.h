@@ -35,8 +35,4 @@ void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb);
 /* PSCI SYSTEM_OFF or SYSTEM_RESET: everything that is not NORMAL is scrubbed. The dirty flag stays. */
 void flex_monitor_shutdown(void);
 
-/* For the dispatcher: FLEX_STAT_SWITCHES; what FLEX_MON_IDENTITY(FLEX_PART_PAYLOAD) is to say. */
-void flex_monitor_entered_payload(void);
-void flex_monitor_payload_identity(uint64_t high, uint64_t low, bool debug);
-
 #endif /* FLEXKIT_MONITOR_H */

@@ -184,31 +184,31 @@ static int op_protect(bool want)
 	return rc;
 }
 
-/* The core that owns the page or the region is the only one that moves it. */
-static void op_unmap(uint64_t page)
+/* The core that owns the page or the region is the only one that moves it; a page has one bit of a word of others. */
+static void give(uint64_t address, uint64_t size, unsigned int gpi)
 {
-	flex_machine_mark(page);
-	(void)__atomic_fetch_and(l1_word(page), ~(UINT64_C(1) << GPI_SHIFT(page)), __ATOMIC_SEQ_CST);
-	stage2_unmap(page);
+	uint64_t bit = UINT64_C(1) << GPI_SHIFT(address);
+
+	if (size == FLEX_BLOCK_SIZE) {
+		fill(address, size, gpi);
+	} else if (gpi == GPT_GPI_NS) {
+		(void)__atomic_fetch_or(l1_word(address), bit, __ATOMIC_SEQ_CST);
+	} else {
+		(void)__atomic_fetch_and(l1_word(address), ~bit, __ATOMIC_SEQ_CST);
+	}
 }
 
-static void op_map(uint64_t page)
+static void op_unmap(uint64_t address, uint64_t size)
 {
-	(void)__atomic_fetch_or(l1_word(page), UINT64_C(1) << GPI_SHIFT(page), __ATOMIC_SEQ_CST);
-	stage2_map(page);
+	flex_machine_mark(address);
+	give(address, size, GPT_GPI_SECURE);
+	stage2_unmap(address, size);
 }
 
-static void op_unmap_block(uint64_t block)
+static void op_map(uint64_t address, uint64_t size)
 {
-	flex_machine_mark(block);
-	fill(block, FLEX_BLOCK_SIZE, GPT_GPI_SECURE);
-	stage2_unmap_block(block);
-}
-
-static void op_map_block(uint64_t block)
-{
-	fill(block, FLEX_BLOCK_SIZE, GPT_GPI_NS);
-	stage2_map_block(block);
+	give(address, size, GPT_GPI_NS);
+	stage2_map(address, size);
 }
 
 static void op_publish(void)
@@ -253,8 +253,6 @@ static void op_copy(uint64_t to, uint64_t from)
 const struct flex_ops flex_backend_ops = {
 	.unmap = op_unmap,
 	.map = op_map,
-	.unmap_block = op_unmap_block,
-	.map_block = op_map_block,
 	.invalidate = op_invalidate,
 	.publish = op_publish,
 	.scrub = op_scrub,

@@ -134,48 +134,27 @@ void stage2_tables(struct flex_pass *pass)
 	fill(pass, HIDDEN_STAGE2, L1_ENTRIES, 1U, 0U);
 }
 
-static uint64_t *level2_entry(uint64_t address)
+/* The level-3 entry of a page, or the level-2 one of a block. */
+static volatile uint64_t *entry_of(uint64_t address, uint64_t size)
 {
 	uint64_t *l1 = at(HIDDEN_STAGE2 + ((address >> 30) * sizeof(uint64_t)));
+	uint64_t *l2 = at(*l1 & DESC_ADDRESS) + ((address >> 21) % TABLE_ENTRIES);
 
-	return at(*l1 & DESC_ADDRESS) + ((address >> 21) % TABLE_ENTRIES);
-}
-
-static uint64_t *level3_entry(uint64_t address)
-{
-	return at(*level2_entry(address) & DESC_ADDRESS) + ((address >> 12) % TABLE_ENTRIES);
+	return (size == FLEX_BLOCK_SIZE) ? l2 : (at(*l2 & DESC_ADDRESS) + ((address >> 12) % TABLE_ENTRIES));
 }
 
 /*
  * Only the valid bit changes, so that what is put back is what was there. The core that owns the page or the region
  * is the only writer of its entry.
  */
-void stage2_unmap(uint64_t page)
+void stage2_unmap(uint64_t address, uint64_t size)
 {
-	volatile uint64_t *entry = level3_entry(page);
-
-	*entry &= ~DESC_VALID;
+	*entry_of(address, size) &= ~DESC_VALID;
 }
 
-void stage2_map(uint64_t page)
+void stage2_map(uint64_t address, uint64_t size)
 {
-	volatile uint64_t *entry = level3_entry(page);
-
-	*entry |= DESC_VALID;
-}
-
-void stage2_unmap_block(uint64_t block)
-{
-	volatile uint64_t *entry = level2_entry(block);
-
-	*entry &= ~DESC_VALID;
-}
-
-void stage2_map_block(uint64_t block)
-{
-	volatile uint64_t *entry = level2_entry(block);
-
-	*entry |= DESC_VALID;
+	*entry_of(address, size) |= DESC_VALID;
 }
 
 /* What was mapped is seen by the walkers from here on; an invalid entry is in no TLB, so nothing is invalidated. */

@@ -16,10 +16,8 @@
 #endif
 
 void stage2_tables(struct flex_pass *pass);
-void stage2_unmap(uint64_t page);
-void stage2_map(uint64_t page);
-void stage2_unmap_block(uint64_t block);
-void stage2_map_block(uint64_t block);
+void stage2_unmap(uint64_t address, uint64_t size);
+void stage2_map(uint64_t address, uint64_t size);
 void stage2_publish(void);
 
 #endif /* FLEX_TABLES_H */

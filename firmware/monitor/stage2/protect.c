@@ -164,16 +164,10 @@ void flex_core_leave(void)
 	spin_unlock(&meet.lock);
 }
 
-static void op_unmap(uint64_t page)
+static void op_unmap(uint64_t address, uint64_t size)
 {
-	flex_machine_mark(page);
-	stage2_unmap(page);
-}
-
-static void op_unmap_block(uint64_t block)
-{
-	flex_machine_mark(block);
-	stage2_unmap_block(block);
+	flex_machine_mark(address);
+	stage2_unmap(address, size);
 }
 
 static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
@@ -188,8 +182,6 @@ static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
 const struct flex_ops flex_backend_ops = {
 	.unmap = op_unmap,
 	.map = stage2_map,
-	.unmap_block = op_unmap_block,
-	.map_block = stage2_map_block,
 	.invalidate = op_invalidate,
 	.publish = stage2_publish,
 	.scrub = flex_machine_scrub,

@@ -32,38 +32,32 @@ static bool is_region(void)
 
 /* The machine. */
 
-static void op_unmap(uint64_t page)
+static void op_unmap(uint64_t address, uint64_t size)
 {
 	explore_stop();
-	EXPECT_EQ(state(number(page)), FLEX_PAGE_BUSY);
-	EXPECT(now.mapped[number(page)]);
-	now.mapped[number(page)] = false;
-	now.stale[number(page)] = true;
+	if (size == FLEX_BLOCK_SIZE) {
+		EXPECT(is_region() && now.block_mapped);
+		now.block_mapped = false;
+		now.block_stale = true;
+		return;
+	}
+	EXPECT_EQ(state(number(address)), FLEX_PAGE_BUSY);
+	EXPECT(now.mapped[number(address)]);
+	now.mapped[number(address)] = false;
+	now.stale[number(address)] = true;
 }
 
-static void op_map(uint64_t page)
+static void op_map(uint64_t address, uint64_t size)
 {
 	explore_stop();
-	EXPECT_EQ(state(number(page)), FLEX_PAGE_BUSY);
-	EXPECT(!now.secret[number(page)] && (now.pins[number(page)] == 0U));
-	now.mapped[number(page)] = true;
-}
-
-static void op_unmap_block(uint64_t block)
-{
-	(void)block;
-	explore_stop();
-	EXPECT(is_region() && now.block_mapped);
-	now.block_mapped = false;
-	now.block_stale = true;
-}
-
-static void op_map_block(uint64_t block)
-{
-	(void)block;
-	explore_stop();
-	EXPECT(is_region() && !now.block_secret);
-	now.block_mapped = true;
+	if (size == FLEX_BLOCK_SIZE) {
+		EXPECT(is_region() && !now.block_secret);
+		now.block_mapped = true;
+		return;
+	}
+	EXPECT_EQ(state(number(address)), FLEX_PAGE_BUSY);
+	EXPECT(!now.secret[number(address)] && (now.pins[number(address)] == 0U));
+	now.mapped[number(address)] = true;
 }
 
 /* Only what is named is forgotten: on some machines that is all. */
@@ -131,9 +125,8 @@ static bool op_always(void)
 }
 
 static const struct flex_ops ops = {
-	.unmap = op_unmap, .map = op_map, .unmap_block = op_unmap_block, .map_block = op_map_block,
-	.invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub, .copy = op_copy,
-	.interrupt_pending = op_never, .ticks = op_zero, .dma_blocked = op_zero, .protect = op_protect,
+	.unmap = op_unmap, .map = op_map, .invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub,
+	.copy = op_copy, .interrupt_pending = op_never, .ticks = op_zero, .dma_blocked = op_zero, .protect = op_protect,
 	.protected = op_always,
 };
 

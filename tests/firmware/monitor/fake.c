@@ -18,7 +18,7 @@ static unsigned int number(uint64_t address)
 	return flex_page_index(&fake.m, address);
 }
 
-static void op_unmap(uint64_t page)
+static void unmap_page(uint64_t page)
 {
 	unsigned int i = number(page);
 
@@ -34,7 +34,7 @@ static void op_unmap(uint64_t page)
 	}
 }
 
-static void op_map(uint64_t page)
+static void map_page(uint64_t page)
 {
 	unsigned int i = number(page);
 
@@ -78,7 +78,7 @@ static void op_copy(uint64_t to, uint64_t from)
 	}
 }
 
-static void op_unmap_block(uint64_t block)
+static void unmap_block(uint64_t block)
 {
 	unsigned int first = number(block), i;
 
@@ -93,7 +93,7 @@ static void op_unmap_block(uint64_t block)
 	}
 }
 
-static void op_map_block(uint64_t block)
+static void map_block(uint64_t block)
 {
 	unsigned int first = number(block), i;
 
@@ -102,6 +102,16 @@ static void op_map_block(uint64_t block)
 		EXPECT(fake.clean[i] || fake.smmu_silent);
 		fake.mapped[i] = true;
 	}
+}
+
+static void op_unmap(uint64_t address, uint64_t size)
+{
+	(size == FLEX_BLOCK_SIZE) ? unmap_block(address) : unmap_page(address);
+}
+
+static void op_map(uint64_t address, uint64_t size)
+{
+	(size == FLEX_BLOCK_SIZE) ? map_block(address) : map_page(address);
 }
 
 static void settle(uint64_t page, uint64_t size)
@@ -182,9 +192,8 @@ static bool op_protected(void)
 }
 
 static const struct flex_ops ops = {
-	.unmap = op_unmap, .map = op_map, .unmap_block = op_unmap_block, .map_block = op_map_block,
-	.invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub, .copy = op_copy,
-	.interrupt_pending = op_interrupt_pending, .ticks = op_ticks,
+	.unmap = op_unmap, .map = op_map, .invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub,
+	.copy = op_copy, .interrupt_pending = op_interrupt_pending, .ticks = op_ticks,
 	.dma_blocked = op_dma_blocked, .protect = op_protect,
 	.protected = op_protected,
 };

@@ -47,19 +47,17 @@ static uint64_t index_of(uint64_t page)
 	return (page - FLEX_BOARD_DRAM_BASE) >> FLEX_PAGE_SHIFT;
 }
 
-static void op_unmap(uint64_t page)
+/* Regions are not looked at page by page. */
+static void op_unmap(uint64_t address, uint64_t size)
 {
-	__atomic_store_n(&nw[index_of(page)], 0, __ATOMIC_SEQ_CST);
+	if (size == FLEX_PAGE_SIZE)
+		__atomic_store_n(&nw[index_of(address)], 0, __ATOMIC_SEQ_CST);
 }
 
-static void op_map(uint64_t page)
+static void op_map(uint64_t address, uint64_t size)
 {
-	__atomic_store_n(&nw[index_of(page)], 1, __ATOMIC_SEQ_CST);
-}
-
-static void op_block(uint64_t block)
-{
-	(void)block;
+	if (size == FLEX_PAGE_SIZE)
+		__atomic_store_n(&nw[index_of(address)], 1, __ATOMIC_SEQ_CST);
 }
 
 static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
@@ -113,8 +111,6 @@ static bool op_protected(void)
 static const struct flex_ops machine = {
 	.unmap = op_unmap,
 	.map = op_map,
-	.unmap_block = op_block,
-	.map_block = op_block,
 	.invalidate = op_invalidate,
 	.publish = op_publish,
 	.scrub = op_scrub,

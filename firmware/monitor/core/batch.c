@@ -106,7 +106,7 @@ static int donate_commit(struct flex_monitor *m, const struct flex_batch *b, uin
 int flex_donate(struct flex_monitor *m, struct flex_call *call)
 {
 	struct flex_batch b;
-	int rc = flex_batch_begin(m, call, FLEX_MAILBOX_ENTRIES, FLEX_MAILBOX_ENTRIES, &b), committed;
+	int rc = flex_batch_begin(m, call, FLEX_MAILBOX_ENTRIES, m->ops->donate_pages, &b), committed;
 	uint32_t done = 0U;
 
 	if (rc != FLEX_OK) {
@@ -129,7 +129,7 @@ int flex_donate(struct flex_monitor *m, struct flex_call *call)
 	if ((rc == FLEX_E_BUSY) && (flex_page_state(m, flex_page_index(m, b.page[done])) != FLEX_PAGE_BUSY)) {
 		rc = FLEX_E_STATE;
 	}
-	return rc;
+	return ((rc == FLEX_OK) && b.more) ? FLEX_E_INTERRUPTED : rc;
 }
 
 int flex_claimed_take(struct flex_monitor *m, uint32_t index, uint32_t *slot, bool *named)

@@ -89,6 +89,7 @@ struct flex_ops {
 	bool (*interrupt_pending)(void);
 	uint64_t (*ticks)(void);
 	uint64_t (*dma_blocked)(void);		/* transfers refused since it was last asked */
+	uint32_t donate_pages;			/* in one call at the most: how long invalidate() takes decides */
 	int (*protect)(bool on);		/* FLEX_OK, FLEX_E_TIMEOUT, FLEX_E_STATE; every core calls it */
 	bool (*protected)(void);
 };

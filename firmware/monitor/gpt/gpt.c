@@ -260,6 +260,7 @@ const struct flex_ops flex_backend_ops = {
 	.interrupt_pending = flex_machine_interrupt_pending,
 	.ticks = flex_machine_ticks,
 	.dma_blocked = smmu_events,
+	.donate_pages = 128U,
 	.protect = op_protect,
 	.protected = op_protected,
 };

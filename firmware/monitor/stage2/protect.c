@@ -189,6 +189,7 @@ const struct flex_ops flex_backend_ops = {
 	.interrupt_pending = flex_machine_interrupt_pending,
 	.ticks = flex_machine_ticks,
 	.dma_blocked = smmu_events,
+	.donate_pages = FLEX_MAILBOX_ENTRIES,
 	.protect = protect_switch,
 	.protected = protect_is_on,
 };

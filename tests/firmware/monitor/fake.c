@@ -194,7 +194,7 @@ static bool op_protected(void)
 static const struct flex_ops ops = {
 	.unmap = op_unmap, .map = op_map, .invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub,
 	.copy = op_copy, .interrupt_pending = op_interrupt_pending, .ticks = op_ticks,
-	.dma_blocked = op_dma_blocked, .protect = op_protect,
+	.dma_blocked = op_dma_blocked, .donate_pages = FLEX_MAILBOX_ENTRIES, .protect = op_protect,
 	.protected = op_protected,
 };
 

@@ -206,6 +206,25 @@ static void a_list_that_changes_after_the_check_does_no_harm(void)
 	fake.on_scrub = NULL;
 }
 
+static void a_backend_may_bound_donations(void)
+{
+	struct flex_ops few = *fake.m.ops;
+	struct out o;
+
+	few.donate_pages = 3U;
+	fake.m.ops = &few;
+	mail(0U, 7U, 20U, 1U);
+	o = nw(FLEX_MON_DONATE, 0U, 0U, 7U);
+	EXPECT_EQ(o.rc, FLEX_E_INTERRUPTED);
+	EXPECT_EQ(o.x1, 3);
+	EXPECT_EQ(fake.m.stat[FLEX_STAT_SECURE_PAGES], 3);
+	o = nw(FLEX_MON_DONATE, 0U, 3U, 7U);
+	EXPECT_EQ(o.x1, 6);
+	o = nw(FLEX_MON_DONATE, 0U, 6U, 7U);
+	EXPECT_EQ(o.rc, FLEX_OK);
+	EXPECT_EQ(o.x1, 7);
+}
+
 static void donation_is_refused_while_protection_is_off(void)
 {
 	struct out o;
@@ -330,6 +349,7 @@ int main(void)
 	RUN(a_page_named_twice_is_donated_once);
 	RUN(interrupted_batches_resume);
 	RUN(a_list_that_changes_after_the_check_does_no_harm);
+	RUN(a_backend_may_bound_donations);
 	RUN(donation_is_refused_while_protection_is_off);
 	RUN(a_silent_smmu_secures_nothing);
 	RUN(claims_check_their_list_and_slots);

@@ -115,6 +115,7 @@ static const struct flex_ops machine = {
 	.publish = op_publish,
 	.scrub = op_scrub,
 	.copy = op_copy,
+	.donate_pages = FLEX_MAILBOX_ENTRIES,
 	.interrupt_pending = op_interrupt_pending,
 	.ticks = op_ticks,
 	.protect = op_protect,

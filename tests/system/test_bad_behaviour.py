@@ -46,6 +46,7 @@ TRIED: dict[str, tuple[str, ...]] = {
     ),
     "it resumes a thread twice": (
         "system/test_calls.py::test_a_thread_is_resumed_once_only",
+        "system/test_calls.py::test_of_two_cores_one_resumes_a_thread",
         "firmware/payload/test_threads.c::preempted_thread_resumes_on_another_core_once",
     ),
     "it kills the client": ("system/test_bad_behaviour.py::test_a_client_that_is_killed_leaves_nothing_pinned",),

@@ -124,6 +124,19 @@ def test_a_thread_is_resumed_once_only(attacker: Attacker) -> None:
     assert attacker.smc(ABI["FLEX_TOS_RESUME"], stale, 0)["x0"] == STATE
 
 
+def test_of_two_cores_one_resumes_a_thread(attacker: Attacker) -> None:
+    """Both try at the same moment, with the same id, until the thread is done: each time one of them has it."""
+    answer = attacker.smc(ABI["FLEX_TOS_START"], ABI["FLEX_OP_DRILL"], ABI["FLEX_DRILL_SIMD"])
+    assert answer["x0"] == ABI["FLEX_TOS_PREEMPTED"], answer
+    thread, done = answer["x1"], False
+    while not done:
+        said = attacker.run(f"race {ABI['FLEX_TOS_RESUME']:#x} {thread:#x}")
+        had = [core for core in (0, 1) if said[f"cpu{core}_x0"] >= 0]
+        assert len(had) == 1
+        assert said[f"cpu{1 - had[0]}_x0"] in (STATE, ABI["FLEX_E_BUSY"])
+        done, thread = said[f"cpu{had[0]}_x0"] == ABI["FLEX_TOS_DONE"], said[f"cpu{had[0]}_x1"]
+
+
 @pytest.mark.parametrize("thread", [0, 1, 0xFFFF_FFFF, (1 << 64) - 1])
 def test_a_thread_that_never_was_cannot_be_resumed(attacker: Attacker, thread: int) -> None:
     answer = attacker.smc(ABI["FLEX_TOS_RESUME"], thread, 0)

@@ -48,6 +48,7 @@ int attack_batch(int argc, char **argv, struct seq_buf *out);
 int attack_list(int argc, char **argv, struct seq_buf *out);
 
 int attack_smcon(int argc, char **argv, struct seq_buf *out);
+int attack_race(int argc, char **argv, struct seq_buf *out);
 int attack_block(int argc, char **argv, struct seq_buf *out);
 int attack_churn(int argc, char **argv, struct seq_buf *out);
 

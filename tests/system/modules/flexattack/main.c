@@ -25,6 +25,7 @@ static const struct {
 	{ "access", attack_access }, { "plain", attack_plain }, { "alloc", attack_alloc }, { "free", attack_free },
 	{ "fill", attack_fill },     { "look", attack_look },	{ "smc", attack_smc },	   { "batch", attack_batch },
 	{ "list", attack_list },     { "smcon", attack_smcon },
+	{ "race", attack_race },
 	{ "block", attack_block },   { "churn", attack_churn }, { "dma", attack_dma },
 	{ "contig", attack_contig },
 	{ "disk", attack_disk },     { "scribble", attack_scribble },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where time goes: a call on a chosen core, interrupts held off on purpose, and batches one after the other with the
- * longest single call of each kind.
+ * Where and when: a call on a chosen core, the same call on all cores at once, interrupts held off on purpose, and
+ * batches one after the other with the longest single call of each kind.
  */
 #include <linux/arm-smccc.h>
 #include <linux/cpu.h>
@@ -9,6 +9,7 @@
 #include <linux/irqflags.h>
 #include <linux/slab.h>
 #include <linux/timex.h>
+#include <linux/workqueue.h>
 #include <asm/arch_timer.h>
 #include <flexkit/smc.h>
 #include "flexattack.h"
@@ -44,6 +45,48 @@ int attack_smcon(int argc, char **argv, struct seq_buf *out)
 	work_on_cpu(core, attack_smc_here, &here);
 	seq_buf_printf(out, "x0: %lld\nx1: %#lx\nx2: %#lx\nx3: %#lx\n", (s64)here.res.a0, here.res.a1, here.res.a2,
 		       here.res.a3);
+	return 0;
+}
+
+/* One at a time, as all commands. */
+static struct {
+	struct arm_smccc_1_2_regs args, res[NR_CPUS];
+	struct work_struct work[NR_CPUS];
+	atomic_t missing;
+} race;
+
+/* In a thread, which interrupts reach: a secure thread that waits for one would never come back to a handler. */
+static void attack_race_here(struct work_struct *unused)
+{
+	atomic_dec(&race.missing);
+	while (atomic_read(&race.missing) > 0)
+		cpu_relax();
+	arm_smccc_1_2_smc(&race.args, &race.res[raw_smp_processor_id()]);
+}
+
+/* X0 [X1 .. X3]: the same SMC on all cores, at the same time. */
+int attack_race(int argc, char **argv, struct seq_buf *out)
+{
+	u64 x[4] = {};
+	int i;
+
+	if (argc < 1 || argc > ARRAY_SIZE(x))
+		return -EINVAL;
+	for (i = 0; i < argc; i++)
+		if (attack_number(argv[i], &x[i]))
+			return -EINVAL;
+	race.args = (struct arm_smccc_1_2_regs){ .a0 = x[0], .a1 = x[1], .a2 = x[2], .a3 = x[3] };
+	cpus_read_lock();
+	atomic_set(&race.missing, num_online_cpus());
+	for_each_online_cpu(i) {
+		INIT_WORK(&race.work[i], attack_race_here);
+		schedule_work_on(i, &race.work[i]);
+	}
+	for_each_online_cpu(i) {
+		flush_work(&race.work[i]);
+		seq_buf_printf(out, "cpu%d_x0: %lld\ncpu%d_x1: %#lx\n", i, (s64)race.res[i].a0, i, race.res[i].a1);
+	}
+	cpus_read_unlock();
 	return 0;
 }
 

@@ -126,7 +126,8 @@ static bool op_always(void)
 
 static const struct flex_ops ops = {
 	.unmap = op_unmap, .map = op_map, .invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub,
-	.copy = op_copy, .interrupt_pending = op_never, .ticks = op_zero, .dma_blocked = op_zero, .donate_pages = FLEX_MAILBOX_ENTRIES, .protect = op_protect,
+	.copy = op_copy, .interrupt_pending = op_never, .ticks = op_zero, .dma_blocked = op_zero,
+	.donate_pages = FLEX_MAILBOX_ENTRIES, .protect = op_protect,
 	.protected = op_always,
 };
 

@@ -224,6 +224,26 @@ def test_vendors_pieces_that_are_not_what_was_asked_for_are_refused(tmp_path: Pa
         uboot.imx_spl(tmp_path, tmp_path, tmp_path, soon())
 
 
+def test_spl_of_an_imx_finds_the_training_code_where_it_looks_for_it(tmp_path: Path) -> None:
+    """Behind itself, each piece in the room that U-Boot's drivers/ddr/imx/phy/helper.c counts on."""
+    spl, training = b"SPL" * 33, tmp_path / "training"
+    for folder in ("spl", "tools", "training"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "spl/u-boot-spl.bin").write_bytes(spl)
+    (tmp_path / "config").write_text("CONFIG_SPL_TEXT_BASE=0x920000\n")
+    (tmp_path / "tools/mkimage").write_text('#!/bin/sh\nwhile [ "$1" != -d ]; do shift; done; cp "$2" "$3"\n')
+    (tmp_path / "tools/mkimage").chmod(0o755)
+    for name in uboot.IMX_TRAINING:
+        (training / name).write_bytes(name.encode())
+    joined = uboot.imx_spl(tmp_path, tmp_path, training, soon()).read_bytes()
+    behind = joined[len(spl) + -len(spl) % 4 :]
+    assert [behind.find(name.encode()) for name in uboot.IMX_TRAINING] == [0, 0x8000, 0xC000, 0x14000]
+    assert "LOADER u-boot-spl-ddr.bin 0x920000" in (tmp_path / "imx-spl.cfg").read_text()
+    (training / next(iter(uboot.IMX_TRAINING))).write_bytes(bytes(0x8001))
+    with pytest.raises(BadInput, match="1d_imem.* 32769 bytes"):
+        uboot.imx_spl(tmp_path, tmp_path, training, soon())
+
+
 # ---- FAT -------------------------------------------------------------------------------------------------------------
 
 

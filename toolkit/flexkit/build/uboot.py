@@ -24,11 +24,12 @@ _MKIMAGE = "tools/mkimage"
 _NO_CAPSULES = "# CONFIG_TOOLS_MKEFICAPSULE is not set"
 # External data of a FIT begins on a sector, so that SPL reads whole ones.
 _ALIGN = 512
-# NXP's DDR training code, in the order in which SPL looks for it behind itself.
-IMX_TRAINING = tuple(
-    f"lpddr4_pmu_train_{stage}_{kind}_202006.bin" for stage in ("1d", "2d") for kind in ("imem", "dmem")
-)
-_IMX_SPL_ADDRESS = 0x920000
+# NXP's DDR training code, in the order in which SPL looks for it behind itself, and the room that it gives each.
+IMX_TRAINING = {
+    f"lpddr4_pmu_train_{stage}_{kind}_202006.bin": room
+    for stage in ("1d", "2d")
+    for kind, room in (("imem", 32 << 10), ("dmem", 16 << 10))
+}
 _LEGACY_MAGIC = 0x2705_1956
 _SCRIPT_KIND = (5, 22, 6, 0)  # Linux, arm64, script, not compressed
 
@@ -57,7 +58,7 @@ def build(folder: Path, source: Source, recipe: UBootRecipe, deadline: Deadline)
         config.write("".join(f"{line}\n" for line in (_NO_CAPSULES, *recipe.options)))
     tools.make(tree, [*words, "olddefconfig"], deadline, log=log)
     tools.make(tree, [*words, *_TARGETS], deadline, log=log)
-    for name in (*_TARGETS[:-1], _MKIMAGE, "spl/u-boot-spl.cfgout"):
+    for name in (*_TARGETS[:-1], _MKIMAGE):
         if (out / name).is_file():
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy2(out / name, folder / name)
@@ -149,11 +150,17 @@ def imx_spl(at: Path, folder: Path, training: Path, deadline: Deadline) -> Path:
         raise BadInput(
             f"{training} has no {', '.join(absent)}: it should be firmware/ddr/synopsys of NXP's firmware-imx"
         )
-    joined, image = at / "u-boot-spl-ddr.bin", at / "imx-spl.bin"
-    joined.write_bytes(b"".join(_padded(path.read_bytes(), 4) for path in pieces))
-    words: list[str | Path] = [folder / _MKIMAGE, "-n", folder / "spl/u-boot-spl.cfgout", "-T", "imx8mimage"]
+    for path, room in zip(pieces[1:], IMX_TRAINING.values(), strict=True):
+        if path.stat().st_size > room:
+            raise BadInput(f"{path.name} has {path.stat().st_size} bytes; SPL gives it {room}")
+    joined, script, image = at / "u-boot-spl-ddr.bin", at / "imx-spl.cfg", at / "imx-spl.bin"
+    rooms = [4, *IMX_TRAINING.values()]
+    joined.write_bytes(b"".join(_padded(path.read_bytes(), room) for path, room in zip(pieces, rooms, strict=True)))
+    address = _option(folder, "SPL_TEXT_BASE")
+    script.write_text(f"ROM_VERSION v2\nBOOT_FROM sd\nLOADER {joined.name} {address}\n")
+    words: list[str | Path] = [folder / _MKIMAGE, "-n", script, "-T", "imx8mimage"]
     run(
-        [*words, "-e", f"{_IMX_SPL_ADDRESS:#x}", "-d", joined, image],
+        [*words, "-e", address, "-d", joined, image],
         deadline,
         env=tools.environment(),
         cwd=at,

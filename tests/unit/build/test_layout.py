@@ -240,7 +240,7 @@ def test_spl_of_an_imx_finds_the_training_code_where_it_looks_for_it(tmp_path: P
     assert [behind.find(name.encode()) for name in uboot.IMX_TRAINING] == [0, 0x8000, 0xC000, 0x14000]
     assert "LOADER u-boot-spl-ddr.bin 0x920000" in (tmp_path / "imx-spl.cfg").read_text()
     (training / next(iter(uboot.IMX_TRAINING))).write_bytes(bytes(0x8001))
-    with pytest.raises(BadInput, match="1d_imem.* 32769 bytes"):
+    with pytest.raises(BadInput, match=r"1d_imem.* 32769 bytes"):
         uboot.imx_spl(tmp_path, tmp_path, training, soon())
 
 

@@ -12,7 +12,7 @@ help:
 	@echo 'make test     everything that CI runs: reports/tests/index.html'
 	@echo 'make lint     ruff, mypy, C layout'
 	@echo 'make oracle   the engine against llama.cpp (compiles it: ten minutes)'
-	@echo 'make nightly  the tests with 1,000 flash cycles instead of 50, ten minutes of fuzzing, all hardware boards built, and the oracle'
+	@echo 'make nightly  the tests with 1,000 flash cycles, 10,000 rounds of the soak, ten minutes of fuzzing, all hardware boards built, and the oracle'
 	@echo 'make clean    remove what this checkout made (the cache: flexkit cache prune)'
 
 setup:
@@ -43,7 +43,7 @@ oracle: oracle-setup
 
 nightly: oracle-setup
 	@mkdir -p $(REPORT)
-	FLEXKIT_CYCLES=1000 FLEXKIT_FUZZ_SECONDS=600 $(PYTEST) tests/unit tests/firmware tests/system tests/hardware tests/oracle
+	FLEXKIT_CYCLES=1000 FLEXKIT_ROUNDS=10000 FLEXKIT_FUZZ_SECONDS=600 $(PYTEST) tests/unit tests/firmware tests/system tests/hardware tests/oracle
 	$(FLEXKIT) bench -b $(BOARD) --suite switch --clock virtual
 	$(FLEXKIT) bench -b $(BOARD) --suite ttft --clock virtual
 

@@ -212,7 +212,7 @@ def test_what_each_design_adds_is_drawn_without_the_compute(tmp_path: Path) -> N
         "allocate", "read", "donate", "switch",
     }  # fmt: skip
     under_pressure = [chart.title for chart in charts if "memory" in chart.title]
-    assert len(under_pressure) == 4 * 2
+    assert len(under_pressure) == 2 * 2
     assert "demo, 16-token prompt, memory fragmented" in under_pressure
 
 

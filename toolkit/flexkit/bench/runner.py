@@ -221,7 +221,7 @@ class Runner:
         for model in spec.models:
             for prompt in spec.prompts:
                 question = self._questions[model, prompt, spec.n_predict]
-                for group in spec.groups:
+                for group in spec.asked(prompt):
                     jobs = [self._answer(question, variant, round_) for variant in _of(group, flavour)]
                     if jobs:
                         yield jobs

@@ -61,6 +61,11 @@ class Generation:
     n_predict: int
     context: int
 
+    def asked(self, prompt: int) -> list[tuple[Variant, ...]]:
+        """The groups of this prompt. Memory comes under pressure for the shortest alone: what that costs is no compute,
+        so it does not grow with the prompt."""
+        return [group for group in self.groups if group[0].pressure is None or prompt == min(self.prompts)]
+
 
 @dataclass(frozen=True)
 class Reclaim:

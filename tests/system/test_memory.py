@@ -82,7 +82,7 @@ def test_linux_accounts_for_what_it_cannot_touch(board: Session, resident: Resid
 @contextmanager
 def _tight(board: Session, leave: int) -> Iterator[None]:
     """Nearly all memory is held by a process: ``leave`` bytes are free."""
-    limit = Deadline(120, "hold memory")
+    limit = Deadline(300, "hold memory")
     board.client.check("sync; echo 1 > /proc/sys/vm/drop_caches", limit)
     held, _ = board.client.hold(leave, limit)
     try:
@@ -149,10 +149,10 @@ def _memory_of(board: Session, program: str) -> int:
 @contextmanager
 def _taken(board: Session, size: int) -> Iterator[Job]:
     """A process that takes ``size`` bytes and keeps them until the block ends."""
-    limit = Deadline(120, "take memory")
+    limit = Deadline(600, "take memory")
     board.client.check("rm -f /tmp/full /tmp/enough && mkfifo /tmp/full", limit)
     reader = "(until [ -e /tmp/enough ]; do sleep 0.1; done; cat) < /tmp/full > /dev/null"
-    job = board.client.spawn(f"{reader} & dd if=/dev/zero of=/tmp/full bs={size // MIB}M count=1", limit=240)
+    job = board.client.spawn(f"{reader} & dd if=/dev/zero of=/tmp/full bs={size // MIB}M count=1", limit=900)
     try:
         while job.running() and _memory_of(board, "dd") < size // MIB * MIB:
             limit.check()
@@ -166,7 +166,7 @@ def _taken(board: Session, size: int) -> Iterator[Job]:
 def test_what_is_said_to_be_available_can_be_had(board: Session, resident: Resident) -> None:
     """MemAvailable, less a small reserve, is given to a process that asks for it. A prompt beside it gets ENOMEM, or
     the right tokens where layers can be had one after the other; when it has gone, the next one is right."""
-    limit = Deadline(300, "all that is available")
+    limit = Deadline(900, "all that is available")
     resident()
     board.client.check("sync; echo 1 > /proc/sys/vm/drop_caches", limit)
     before = _kills(board)
@@ -189,11 +189,11 @@ def test_a_killed_client_leaves_nothing_pinned(board: Session, resident: Residen
 @contextmanager
 def _swap(board: Session, megabytes: int) -> Iterator[None]:
     make = f"dd if=/dev/zero of=/swap bs=1M count={megabytes} && mkswap /swap && swapon /swap"
-    board.client.check(make, Deadline(60, "make swap"))
+    board.client.check(make, Deadline(300, "make swap"))
     try:
         yield
     finally:
-        board.client.check("swapoff /swap && rm /swap", Deadline(120, "end swap"))
+        board.client.check("swapoff /swap && rm /swap", Deadline(300, "end swap"))
 
 
 def _swapped(board: Session) -> int:
@@ -201,13 +201,13 @@ def _swapped(board: Session) -> int:
     Linux's watermarks, whoever has to give for that."""
     with _tight(board, LEFT):
         before = _events(board, "pswpout")[0]
-        board.client.fault_in(_meminfo(board)["MemFree"] - 12 * MIB, Deadline(120, "fault in"))
+        board.client.fault_in(_meminfo(board)["MemFree"] - 12 * MIB, Deadline(300, "fault in"))
         return (_events(board, "pswpout")[0] - before) * PAGE
 
 
 def test_weights_go_before_anything_is_swapped_out(board: Session, resident: Resident) -> None:
     """As long as there are weights, nothing is swapped out for what a process needs; without any, the same is."""
-    limit = Deadline(300, "swap")
+    limit = Deadline(900, "swap")
     with _swap(board, 64):
         resident()
         before = board.client.stats(limit).info["secure_now"]

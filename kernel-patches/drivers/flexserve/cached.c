@@ -26,6 +26,11 @@ static void flex_cached_work(struct flex_request *request, struct flex_work *wor
 	flex_loader_work(&request->model->loader, work);
 }
 
+static bool flex_cached_decrypts(struct flex_request *request)
+{
+	return flex_loader_decrypts(&request->model->loader);
+}
+
 static void flex_cached_close(struct flex_request *request)
 {
 	if (!request->has_model)
@@ -38,5 +43,6 @@ const struct flex_mode flex_mode_flexserve = {
 	.open = flex_cached_open,
 	.need = flex_cached_need,
 	.work = flex_cached_work,
+	.decrypts = flex_cached_decrypts,
 	.close = flex_cached_close,
 };

@@ -132,6 +132,22 @@ void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks)
 }
 
 /**
+ * flex_clock_yield() - for some of the time up to now others had the core
+ * @clock: of the request
+ * @part: that they were in; it is busy on their own clocks alone
+ * @ticks: how much of it, since the part under way began
+ */
+void flex_clock_yield(struct flex_clock *clock, enum flex_part part, u64 ticks)
+{
+	flex_clock_charge(clock, flex_ticks());
+	if (clock->first_token)
+		return;
+	clock->exposed[clock->part] -= ticks;
+	clock->busy[clock->part] -= ticks;
+	clock->exposed[part] += ticks;
+}
+
+/**
  * flex_clock_token() - a token came
  * @clock: of the request
  * @now: ticks; the first one ends the exposed times

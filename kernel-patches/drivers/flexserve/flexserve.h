@@ -166,6 +166,7 @@ void flex_clock_follow(struct flex_clock *clock, wait_queue_head_t *wait,
 void flex_clock_work(struct flex_clock *clock, const struct flex_work *before,
 		     const struct flex_work *now);
 void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks);
+void flex_clock_yield(struct flex_clock *clock, enum flex_part part, u64 ticks);
 void flex_clock_token(struct flex_clock *clock, u64 now);
 void flex_clock_report(const struct flex_clock *clock, struct flex_breakdown *out);
 

@@ -157,12 +157,26 @@ static u64 flex_leader_opened(struct flex_request *request,
 	return clamp_t(s64, opened, 0, ticks);
 }
 
+/*
+ * Between its turns the leader waits for a core. What the mode's threads need it
+ * for is decryption: the rest of what they do takes next to none.
+ */
+static void flex_leader_count_wait(struct flex_request *request, u64 ticks)
+{
+	const struct flex_mode *mode = flex_leader_mode(request);
+	u64 since = flex_ticks() - request->clock.mark;
+
+	if (mode->decrypts && mode->decrypts(request) && since > ticks)
+		flex_clock_yield(&request->clock, FLEX_PART_DECRYPT, since - ticks);
+}
+
 static s64 flex_leader_turn(struct flex_call *call, u64 ticks)
 {
 	struct flex_request *request = call->context;
 	struct flex_session_comm *comm = flex_session_comm(request->session->id);
 	u64 opened = flex_leader_opened(request, comm, ticks);
 
+	flex_leader_count_wait(request, ticks);
 	flex_clock_shift(&request->clock, FLEX_PART_PREFILL, ticks - opened);
 	flex_clock_shift(&request->clock, FLEX_PART_DECRYPT, opened);
 	atomic64_add(ticks, &request->watchdog.spent);

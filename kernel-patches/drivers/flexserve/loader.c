@@ -255,3 +255,17 @@ void flex_loader_work(const struct flex_loader *loader, struct flex_work *work)
 			work->busy[part] += READ_ONCE(loader->chunk[i].clock.busy[part]);
 	}
 }
+
+/**
+ * flex_loader_decrypts() - is one of the threads decrypting just now?
+ * @loader: of the model
+ */
+bool flex_loader_decrypts(const struct flex_loader *loader)
+{
+	u32 i;
+
+	for (i = 0; i < FLEX_LOADERS; i++)
+		if (READ_ONCE(loader->chunk[i].clock.part) == FLEX_PART_DECRYPT)
+			return true;
+	return false;
+}

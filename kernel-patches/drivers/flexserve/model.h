@@ -37,6 +37,7 @@ void flex_loader_end(struct flex_loader *loader);
 void flex_loader_stop(struct flex_loader *loader);
 int flex_loader_need(struct flex_loader *loader, u32 index, struct flex_clock *clock);
 void flex_loader_work(const struct flex_loader *loader, struct flex_work *work);
+bool flex_loader_decrypts(const struct flex_loader *loader);
 
 /* model.c */
 /* The payload cannot go on without this page of the model, counted from its first. */

@@ -71,6 +71,8 @@ struct flex_mode {
 	int (*need)(struct flex_request *request, u32 index);
 	/* What threads of the mode have done so far; NULL: it has none. */
 	void (*work)(struct flex_request *request, struct flex_work *work);
+	/* Does one of them decrypt just now? NULL: they never do beside the leader. */
+	bool (*decrypts)(struct flex_request *request);
 	void (*close)(struct flex_request *request);
 };
 /* strawman.c: what both strawmen do */

@@ -231,6 +231,16 @@ static void flex_strawman_opt_work(struct flex_request *request, struct flex_wor
 			work->busy[part] += READ_ONCE(request->stream->thread[i].clock.busy[part]);
 }
 
+static bool flex_strawman_opt_decrypts(struct flex_request *request)
+{
+	u32 i;
+
+	for (i = 0; i < FLEX_LOADERS; i++)
+		if (READ_ONCE(request->stream->thread[i].clock.part) == FLEX_PART_DECRYPT)
+			return true;
+	return false;
+}
+
 static void flex_strawman_opt_close(struct flex_request *request)
 {
 	flex_stream_stop(request);
@@ -241,5 +251,6 @@ const struct flex_mode flex_mode_strawman_opt = {
 	.open = flex_strawman_opt_open,
 	.need = flex_strawman_opt_need,
 	.work = flex_strawman_opt_work,
+	.decrypts = flex_strawman_opt_decrypts,
 	.close = flex_strawman_opt_close,
 };

@@ -173,6 +173,24 @@ static void test_waiting_is_exposed_but_not_busy(void)
 	flex_clock_follow(NULL, &wait, follow_others, &looks);
 }
 
+static void test_a_core_that_others_had_is_theirs(void)
+{
+	struct flex_clock clock = { 0 };
+	struct flex_breakdown b = { 0 };
+
+	test_now = 1000;
+	flex_clock_start(&clock, 1000);
+	test_now = 1100;
+	flex_clock_yield(&clock, FLEX_PART_DECRYPT, 70);
+	flex_clock_shift(&clock, FLEX_PART_PREFILL, 20);
+	flex_clock_token(&clock, 1110);
+	test_now = 1200;
+	flex_clock_yield(&clock, FLEX_PART_DECRYPT, 50); /* after the first token: no part of it */
+	flex_clock_report(&clock, &b);
+	expect(b.decrypt == 70 && b.decrypt_busy == 0 && b.prefill == 20 && b.prefill_busy == 20);
+	expect(b.switch_ == 20 && b.switch_busy == 20);
+}
+
 int main(void)
 {
 	test_an_interrupted_batch_goes_on();
@@ -184,5 +202,6 @@ int main(void)
 	test_parts_sum_to_the_first_token();
 	test_leaning_on_others_is_exposed_but_not_busy();
 	test_waiting_is_exposed_but_not_busy();
+	test_a_core_that_others_had_is_theirs();
 	return 0;
 }

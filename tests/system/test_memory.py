@@ -270,7 +270,7 @@ def test_secure_pages_are_charged_to_whoever_opened_the_device(
     secure = board.client.stats(limit).info["secure_now"] * PAGE
     charged = group.number("memory.stat", "kernel") - before
     assert secure > 20 * MIB
-    assert secure <= charged < secure + 4 * MIB
+    assert abs(charged - secure) < 4 * MIB, "what else the kernel holds for the group comes and goes"
     board.client.recall(secure // PAGE, limit)
     assert group.number("memory.stat", "kernel") - before < 4 * MIB, "given back with the pages"
 
@@ -281,7 +281,7 @@ def test_a_capped_group_gives_its_own_secure_pages(board: Session, resident: Res
     limit = Deadline(300, "cap")
     resident()
     secure = board.client.stats(limit).info["secure_now"]
-    assert group.number("memory.stat", "kernel") >= secure * PAGE
+    assert group.number("memory.stat", "kernel") > secure * PAGE - 4 * MIB
     group.limit(group.number("memory.current") - 12 * MIB)
     capped = board.client.stats(limit).info["secure_now"]
     assert 8 * MIB < (secure - capped) * PAGE < 20 * MIB

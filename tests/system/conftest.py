@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from attacker import PATTERN, Attacker, abi
+from resident import Resident
 
 from flexkit import boards, build, models
 from flexkit.boards.lab import Instance
@@ -107,6 +108,15 @@ def attacker(board: Session) -> Iterator[Attacker]:
     attacker = Attacker(board.client)
     yield attacker
     attacker.run("free")
+
+
+@pytest.fixture(scope="module")
+def resident(board: Session) -> Iterator[Resident]:
+    """A model whose weights are secure, and recallable."""
+    found = Resident.load(board)
+    found()
+    yield found
+    found.forget()
 
 
 @pytest.fixture

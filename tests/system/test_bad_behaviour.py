@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,14 +84,6 @@ def test_each_of_the_list_is_a_test(what: str) -> None:
     for place in TRIED[what]:
         file, name = place.split("::")
         assert name in _functions(HERE.parent / file), place
-
-
-@pytest.fixture(scope="module")
-def resident(board: Session) -> Iterator[Resident]:
-    found = Resident.load(board)
-    found()
-    yield found
-    found.forget()
 
 
 Long = Callable[..., InferResult]

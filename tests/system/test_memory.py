@@ -56,14 +56,6 @@ def _kills(board: Session) -> int:
     return _events(board, "oom_kill")[0]
 
 
-@pytest.fixture(scope="module")
-def resident(board: Session) -> Iterator[Resident]:
-    found = Resident.load(board)
-    found()
-    yield found
-    found.forget()
-
-
 def test_linux_accounts_for_what_it_cannot_touch(board: Session, resident: Resident) -> None:
     limit = Deadline(60, "accounts")
     resident()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from attacker import Attacker
 from resident import Resident
@@ -16,14 +14,6 @@ from flexkit.events import Bus
 PAGE = 4096
 BLOCK = 512
 """Pages of a block of 2 MiB, the unit in which Linux isolates memory."""
-
-
-@pytest.fixture(scope="module")
-def resident(board: Session) -> Iterator[Resident]:
-    found = Resident.load(board)
-    found()
-    yield found
-    found.forget()
 
 
 def _moved(board: Session) -> int:

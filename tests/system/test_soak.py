@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,14 +38,6 @@ def soak(board: Session, tmp_path_factory: pytest.TempPathFactory) -> str:
     board.put_file(program, "/tmp/soak", limit)
     board.client.check("chmod +x /tmp/soak", limit)
     return "/tmp/soak"
-
-
-@pytest.fixture(scope="module")
-def resident(board: Session) -> Iterator[Resident]:
-    found = Resident.load(board)
-    found()
-    yield found
-    found.forget()
 
 
 def _free(board: Session) -> int:

@@ -113,25 +113,6 @@ void flex_clock_work(struct flex_clock *clock, const struct flex_work *before,
 }
 
 /**
- * flex_clock_shift() - some of the time up to now belonged to another part
- * @clock: of the request, or NULL
- * @part: that part
- * @ticks: how much of it, since the part under way began
- */
-void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks)
-{
-	if (!clock)
-		return;
-	flex_clock_charge(clock, flex_ticks());
-	if (clock->first_token)
-		return;
-	clock->exposed[clock->part] -= ticks;
-	clock->busy[clock->part] -= ticks;
-	clock->exposed[part] += ticks;
-	clock->busy[part] += ticks;
-}
-
-/**
  * flex_clock_yield() - for some of the time up to now others had the core
  * @clock: of the request
  * @part: that they were in; it is busy on their own clocks alone
@@ -145,6 +126,21 @@ void flex_clock_yield(struct flex_clock *clock, enum flex_part part, u64 ticks)
 	clock->exposed[clock->part] -= ticks;
 	clock->busy[clock->part] -= ticks;
 	clock->exposed[part] += ticks;
+}
+
+/**
+ * flex_clock_shift() - some of the time up to now belonged to another part
+ * @clock: of the request, or NULL
+ * @part: that part
+ * @ticks: how much of it, since the part under way began
+ */
+void flex_clock_shift(struct flex_clock *clock, enum flex_part part, u64 ticks)
+{
+	if (!clock)
+		return;
+	flex_clock_yield(clock, part, ticks);
+	if (!clock->first_token)
+		clock->busy[part] += ticks;
 }
 
 /**

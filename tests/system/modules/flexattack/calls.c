@@ -42,13 +42,9 @@ int attack_smc(int argc, char **argv, struct seq_buf *out)
 	struct arm_smccc_1_2_regs args = {}, res = {};
 	struct attack_vectors *simd;
 	u64 x[7] = {};
-	int i;
 
-	if (argc < 1 || argc > ARRAY_SIZE(x))
+	if (attack_numbers(argc, argv, x, ARRAY_SIZE(x)))
 		return -EINVAL;
-	for (i = 0; i < argc; i++)
-		if (attack_number(argv[i], &x[i]))
-			return -EINVAL;
 	simd = kmalloc(sizeof(*simd), GFP_KERNEL);
 	if (!simd)
 		return -ENOMEM;

@@ -32,6 +32,8 @@ extern struct attack_firmware firmware;
 typedef int (*attack_fn)(int argc, char **argv, struct seq_buf *out);
 
 int attack_number(const char *word, u64 *value);
+/* One to @most of them. */
+int attack_numbers(int argc, char **argv, u64 *value, int most);
 
 int attack_access(int argc, char **argv, struct seq_buf *out);
 int attack_plain(int argc, char **argv, struct seq_buf *out);

@@ -42,6 +42,18 @@ int attack_number(const char *word, u64 *value)
 	return kstrtou64(word, 0, value);
 }
 
+int attack_numbers(int argc, char **argv, u64 *value, int most)
+{
+	int i;
+
+	if (argc < 1 || argc > most)
+		return -EINVAL;
+	for (i = 0; i < argc; i++)
+		if (attack_number(argv[i], &value[i]))
+			return -EINVAL;
+	return 0;
+}
+
 static int attack_run(char *line)
 {
 	static char *words[WORDS_MAX];

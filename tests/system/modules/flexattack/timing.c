@@ -70,11 +70,8 @@ int attack_race(int argc, char **argv, struct seq_buf *out)
 	u64 x[4] = {};
 	int i;
 
-	if (argc < 1 || argc > ARRAY_SIZE(x))
+	if (attack_numbers(argc, argv, x, ARRAY_SIZE(x)))
 		return -EINVAL;
-	for (i = 0; i < argc; i++)
-		if (attack_number(argv[i], &x[i]))
-			return -EINVAL;
 	race.args = (struct arm_smccc_1_2_regs){ .a0 = x[0], .a1 = x[1], .a2 = x[2], .a3 = x[3] };
 	cpus_read_lock();
 	atomic_set(&race.missing, num_online_cpus());

@@ -29,7 +29,7 @@ def test_show_takes_the_latest(kept: Path, capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "the strawman took" in out
     assert "Strawman, from disk ÷ FlexServe, warm" in out
-    assert "not met   Time to first token beside its compute, weights cached, demo model: at most 1.00" in out
+    assert "not met        Time to first token beside its compute, weights cached, demo model: at most 1.00" in out
     assert "not valid" not in out
 
 

@@ -73,6 +73,13 @@ def test_the_interval_has_to_hold_where_there_is_one(tmp_path: Path) -> None:
     assert found.state == ("met" if max(ends) <= 1.03 else "not met")
 
 
+def test_a_goal_of_an_interval_is_undecided_without_one(tmp_path: Path) -> None:
+    report = whole_report(bench(tmp_path, suite="slowdown", rounds=4))
+    found = standing(report, "Programs beside FlexServe")
+    assert found.figures
+    assert found.state == "too few rounds"
+
+
 def test_what_bounds_a_missed_goal_is_told_from_the_breakdown(tmp_path: Path) -> None:
     report = whole_report(bench(tmp_path, suite="ttft", rounds=2))
     found = standing(report, "Time to first token beside its compute, weights cached, demo model")

@@ -88,13 +88,25 @@ def test_the_verdict_says_what_ratios_n_and_validity(good: Report) -> None:
     text = words_of(good)
     assert "Suite “quick” on qemu-virt" in text
     assert "emulated by QEMU 10.0.2, 2 rounds, seed 1." in text
-    assert f"All {len(good.rows)} rows are valid." in text
+    assert f"Valid: all {len(good.rows)} rows." in text
     assert "the strawman took" in text
     assert "4 configurations, paired rounds, n = 2" in text
     assert "Every measured answer had the reference engine's tokens." in text
-    assert "no intervals are given" in text
+    assert "Missing: intervals, which need 5 rounds" in text
     assert "emulated-wall" in text
     assert " Valid " in text
+
+
+def test_what_a_run_lacks_is_said_beside_its_verdict(bad: Report) -> None:
+    lacking = sum(1 for row in bad.rows if not row.result.present or None in row.result.values)
+    assert lacking > 0
+    assert f"Missing: values of {lacking} rows, as the attempts say" in words_of(bad)
+
+
+def test_charts_are_explained_in_every_suite(tmp_path: Path) -> None:
+    page = html.render(whole_report(bench(tmp_path, suite="switch", rounds=2)))
+    assert 'id="ttft"' not in page
+    assert page.index('id="legend"') < page.index('id="switch"')
 
 
 def test_an_invalid_report_says_so_first(bad: Report) -> None:
@@ -180,7 +192,7 @@ def test_what_does_not_hold_yet_is_said(good: Report) -> None:
 
 def test_published_figures_stand_beside_ours_with_evidence(good: Report) -> None:
     text = words_of(good)
-    assert "10.05 on average" in text
+    assert text.count("10.05 on average") == 2  # beside the headline figure, and in the table
     assert "emulated-wall, clock wall" in text
     assert "Orange Pi 5 Plus" in text
 

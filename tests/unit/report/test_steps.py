@@ -38,7 +38,7 @@ def test_steps_stand_over_a_null_call_and_a_cleared_page(switch: Report) -> None
     assert ("switch.donate", "switch.smc") in pairs
     assert ("switch.recall", "switch.clear") in pairs
     names = {name for table in view.ratio_tables(switch) for name, _ in table.rows}
-    assert "switch.donate ÷ switch.smc" in names
+    assert "Donating a page ÷ Null call" in names
 
 
 def test_allocation_has_a_chart_for_each_pressure(alloc: Report) -> None:

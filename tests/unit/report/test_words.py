@@ -25,6 +25,9 @@ def test_units() -> None:
     assert words.figure(1.25, "ratio") == "1.25×"
     assert words.figure(412.3, "ms") == "412\u202fms"
     assert words.figure(12_345, "ms") == "12.3\u202fs"
+    assert words.figure(0.000437, "ms") == "0.437\u202fµs"
+    assert words.figure(57.4, "us") == "57.4\u202fµs"
+    assert words.figure(1.354, "1/s") == "1.35/s"
     assert words.size(64 << 20) == "64\u202fMB"
 
 

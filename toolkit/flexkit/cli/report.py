@@ -41,7 +41,9 @@ def show(path: Path | None, page: Path | None, as_json: bool, deadline: Deadline
         print_json({"valid": found.valid, "verdict": verdict.verdict(found)} | found.to_json())
         return
     click.echo(verdict.title(found))
-    click.echo(verdict.verdict(found))
+    click.echo(verdict.headline(found))
+    for point in verdict.points(found):
+        click.echo(f"- {point}")
     _goals(found)
     _ratios(found)
     _invalid(found)
@@ -52,21 +54,26 @@ def _goals(found: Report) -> None:
     if measured:
         click.echo("\ngoals")
     for standing in measured:
-        click.echo(f"  {standing.state:<9} {standing.goal.what}: {standing.limit}")
+        limit = "" if standing.goal.limit is None else f": {standing.limit}"
+        click.echo(f"  {standing.state:<14} {standing.goal.what}{limit}")
         for figure in standing.figures:
             end = "" if figure.bound == figure.value else f" ({words.figure(figure.bound, figure.unit)})"
             value = words.figure(figure.value, figure.unit)
-            click.echo(f"  {value:>19}{end}  {figure.place}; {figure.clock}, n = {figure.n}")
+            why = f"; most of it {figure.why}" if figure in standing.missed and figure.why else ""
+            click.echo(f"  {value:>24}{end}  {figure.place}; {figure.clock}, n = {figure.n}{why}")
 
 
 def _ratios(found: Report) -> None:
     for table in view.ratio_tables(found):
-        click.echo(f"\n{table.metric}")
+        click.echo(f"\n{table.name}")
+        wide = max(len(name) for name, _ in table.rows)
+        far = max(map(len, table.places))
         for name, cells in table.rows:
             for place, cell in zip(table.places, cells, strict=True):
                 if cell:
                     figure, interval, n = cell
-                    click.echo(f"  {figure:>8}  {name:<44} {place:<32} {n}{', 95 % ' + interval if interval else ''}")
+                    line = f"  {figure:>8}  {name:<{wide}}  {place:<{far}}"
+                    click.echo(f"{line}  {n}{', 95 % ' + interval if interval else ''}")
 
 
 def _invalid(found: Report) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from flexkit.report import stats
 from flexkit.report.schema import Row
-from flexkit.report.words import figure, plain
+from flexkit.report.words import figure, plain, unit_name
 
 _STEPS = (1, 2, 2.5, 5, 10)
 _TICKS = 4
@@ -93,7 +93,7 @@ def chart(title: str, rows: Sequence[Named], line: float | None = None) -> Chart
     unit = rows[0].row.key.unit
     axis = _Axis.of([_greatest(named.row) for named in rows] + ([line] if line else []))
     bars = tuple(_bar(named, axis) for named in rows)
-    return Chart(title, unit, bars, axis.ticks(unit), None if line is None else axis.at(line))
+    return Chart(title, unit_name(unit), bars, axis.ticks(), None if line is None else axis.at(line))
 
 
 def stack_chart(title: str, rows: Sequence[tuple[Named, Mapping[str, Row]]]) -> StackChart:
@@ -103,7 +103,7 @@ def stack_chart(title: str, rows: Sequence[tuple[Named, Mapping[str, Row]]]) -> 
     axis = _Axis.of([total for total in totals if total is not None])
     unit = rows[0][0].row.key.unit
     stacks = tuple(_stack(named, parts, total, axis) for (named, parts), total in zip(rows, totals, strict=True))
-    return StackChart(title, unit, stacks, axis.ticks(unit))
+    return StackChart(title, unit_name(unit), stacks, axis.ticks())
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class _Axis:
     def at(self, value: float) -> float:
         return round(100 * value / self.end, 3)
 
-    def ticks(self, unit: str) -> tuple[Tick, ...]:
+    def ticks(self) -> tuple[Tick, ...]:
         count = math.floor(self.end / self.step + 1e-9)
         return tuple(Tick(self.at(i * self.step), plain(i * self.step)) for i in range(count + 1))
 

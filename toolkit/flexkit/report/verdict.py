@@ -1,4 +1,4 @@
-"""The first thing on the page: one paragraph and a few figures that say what came out, and whether to believe it."""
+"""The first thing on the page: whether to believe it, what came out, what is missing, and a few figures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from flexkit.report import goals, stats, words
+from flexkit.report import goals, published, stats, words
 from flexkit.report.schema import Cache, Key, Ratio, Report, Row
 
+_Sentence = Callable[[Report], str]
 _Side = tuple[str | None, Cache, str | None]
 """Mode, cache, page cache."""
 
@@ -33,6 +34,8 @@ class Tile:
     label: str
     value: str
     note: str
+    published: str = ""
+    """What others have published of the same, with where."""
 
 
 def title(report: Report) -> str:
@@ -41,8 +44,22 @@ def title(report: Report) -> str:
 
 
 def verdict(report: Report) -> str:
-    """One paragraph: what was measured, the ratios with n, whether it is valid."""
-    return " ".join(sentence for sentence in (part(report) for part in _SENTENCES) if sentence)
+    """All of it in one paragraph."""
+    return " ".join((headline(report), *points(report)))
+
+
+def headline(report: Report) -> str:
+    """Whether the report is valid, and how the goals stand that it measures."""
+    return _joined(report, (_validity, _tokens, _goals))
+
+
+def points(report: Report) -> list[str]:
+    """What was measured and by which clock, what came out, and what is missing."""
+    return [said for said in (part(report) for part in _POINTS) if said]
+
+
+def _joined(report: Report, parts: Sequence[_Sentence]) -> str:
+    return " ".join(said for said in (part(report) for part in parts) if said)
 
 
 def _what(report: Report) -> str:
@@ -51,7 +68,8 @@ def _what(report: Report) -> str:
     by = f" by {_emulator(str(board['emulator']))}" if board.get("emulator") else ""
     count = run.get("rounds")
     rounds = f", {count} round{'s' if count != 1 else ''}, seed {run.get('seed')}" if count else ""
-    return f"Suite “{run.get('suite', 'unnamed')}” on {board.get('name', 'an unnamed board')}{how}{by}{rounds}."
+    suite = f"Suite “{run.get('suite', 'unnamed')}” on {board.get('name', 'an unnamed board')}{how}{by}{rounds}."
+    return f"{suite} {_clock(report)}".rstrip()
 
 
 def _emulator(version: str) -> str:
@@ -78,13 +96,13 @@ def _against(report: Report, name: str, side: _Side) -> str:
 
 
 def _goals(report: Report) -> str:
-    found = [standing.state for standing in goals.standings(report)]
-    met, missed = found.count("met"), found.count("not met")
-    return (
-        f"Of the {met + missed} goals that it measures, {met} {'is' if met == 1 else 'are'} met."
-        if met + missed
-        else ""
-    )
+    standings = goals.standings(report)
+    met = sum(1 for standing in standings if standing.state == "met")
+    missed = [standing.goal.what for standing in standings if standing.state == "not met"]
+    if not met and not missed:
+        return ""
+    failed = f"{len(missed)} not met ({'; '.join(missed)})" if missed else "none missed"
+    return f"Goals: {met} met, {failed}."
 
 
 def _against_normal(report: Report) -> str:
@@ -119,17 +137,30 @@ def _validity(report: Report) -> str:
         return "Nothing was measured."
     bad = [row for row in report.rows if not row.result.valid]
     if not bad:
-        return f"All {len(report.rows)} rows are valid."
+        return f"Valid: all {_count(len(report.rows), 'row')}."
     reasons = Counter(row.result.why or "no reason given" for row in bad).most_common(2)
     said = "; ".join(reason for reason, _ in reasons)
-    return f"Not valid: {len(bad)} of {len(report.rows)} rows, with reasons such as: {said}."
+    return f"Not valid: {len(bad)} of {_count(len(report.rows), 'row')}, with reasons such as: {said}."
 
 
-def _few(report: Report) -> str:
-    most = max((len(row.result.present) for row in report.rows), default=0)
-    if 0 < most < stats.CI95_MIN:
-        return f"At most {most} value{'s' if most > 1 else ''} a row: no intervals are given."
-    return ""
+def _missing(report: Report) -> str:
+    """What a reader may look for and not find."""
+    if not report.rows:
+        return ""
+    states = Counter(standing.state for standing in goals.standings(report))
+    most = max(len(row.result.present) for row in report.rows)
+    absent = sum(1 for row in report.rows if not row.result.values or None in row.result.values)
+    said = [
+        f"values of {_count(absent, 'row')}, as the attempts say" if absent else "",
+        f"intervals, which need {stats.CI95_MIN} rounds" if 0 < most < stats.CI95_MIN else "",
+        f"{_count(states['not measured'], 'goal')} of other suites" if states["not measured"] else "",
+        f"the verdict on {_count(states['too few rounds'], 'goal')} of intervals" if states["too few rounds"] else "",
+    ]
+    return f"Missing: {'; '.join(word for word in said if word)}." if any(said) else ""
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' if number != 1 else ''}"
 
 
 def _clock(report: Report) -> str:
@@ -138,8 +169,8 @@ def _clock(report: Report) -> str:
     return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
-_SENTENCES: tuple[Callable[[Report], str], ...] = (
-    _what, _validity, _goals, _against_strawman, _against_optimized, _against_normal, _reclaimed, _tokens, _few, _clock,
+_POINTS: tuple[_Sentence, ...] = (
+    _what, _against_strawman, _against_optimized, _against_normal, _reclaimed, _missing,
 )  # fmt: skip
 
 
@@ -191,7 +222,9 @@ def _ratio_tile(report: Report, label: str, above: _Side, below: _Side) -> Tile 
         return None
     ratio = found[-1]
     place = words.configuration(ratio.denominator)
-    return Tile(label, words.figure(ratio.median, "ratio"), f"time to first token; {place}; n = {ratio.n}")
+    note = f"time to first token; {place}; n = {ratio.n}"
+    claim = published.same(ratio)
+    return Tile(label, words.figure(ratio.median, "ratio"), note, f"{claim.figure}, {claim.where}" if claim else "")
 
 
 def _reclaim_tile(report: Report) -> Tile | None:

@@ -44,6 +44,8 @@ class Beside:
     """Of ours."""
     ours: tuple[tuple[str, str], ...]
     """(figure, configuration and n)"""
+    by: str
+    """The suite that measures it."""
 
 
 # Charts -------------------------------------------------------------------------------------------------------------
@@ -219,6 +221,7 @@ class RatioTable:
     (ratio, interval, n) as text, or None where there is no ratio."""
 
     metric: str
+    name: str
     places: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[str, str, str] | None, ...]], ...]
 
@@ -238,7 +241,7 @@ def _ratio_table(report: Report, metric: str) -> RatioTable:
     cells = {(_pair_name(ratio), _ratio_place(ratio.numerator)): _ratio_cell(ratio) for ratio in found}
     names = dict.fromkeys(name for name, _ in cells)
     rows = tuple((name, tuple(cells.get((name, place)) for place in places)) for name in names)
-    return RatioTable(metric, places, rows)
+    return RatioTable(metric, words.metric_name(metric), places, rows)
 
 
 def _ratio_place(key: Key) -> str:
@@ -249,7 +252,7 @@ def _ratio_place(key: Key) -> str:
 def _pair_name(ratio: Ratio) -> str:
     above, below = ratio.numerator, ratio.denominator
     if above.metric != below.metric:
-        return f"{above.metric} ÷ {below.metric}"
+        return f"{words.metric_name(above.metric)} ÷ {words.metric_name(below.metric)}"
     if above.subject != below.subject:
         return f"{above.subject} ÷ {below.subject}"
     return f"{words.side(ratio.numerator)} ÷ {words.side(ratio.denominator)}"
@@ -275,7 +278,7 @@ def _beside(claim: Published, ours: Sequence[Ratio]) -> Beside:
         (words.figure(ratio.median, "ratio"), f"{_ratio_place(ratio.denominator)}; n\u00a0=\u00a0{ratio.n}")
         for ratio in ours
     )
-    return Beside(claim.what, claim.figure, f"{claim.source}: {claim.where}", "; ".join(labels), figures)
+    return Beside(claim.what, claim.figure, f"{claim.source}: {claim.where}", "; ".join(labels), figures, claim.by)
 
 
 def row_table(report: Report) -> list[dict[str, Any]]:

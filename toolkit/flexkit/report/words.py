@@ -17,6 +17,26 @@ MODE_NAMES = {
     "flexserve": "FlexServe",
 }
 
+METRIC_NAMES = {
+    "ttft": "Time to first token",
+    "ttft.other": "Time to first token without its compute",
+    "ttft.other.sum": "Time to first token without its compute, summed over models and prompts",
+    "tpot": "Time per output token",
+    "e2e": "End to end",
+    "slowdown": "Slowdown",
+    "alloc.latency": "Allocation",
+    "reclaim.latency": "Memory of a process out of secure pages",
+    "reclaim.pagecache": "Memory of a process out of page cache",
+    "reclaim.cost": "Giving up secure memory",
+    "reclaim.cost.alone": "Giving up secure memory, scrubbing apart",
+    "reclaim.drop": "Giving up page cache",
+    "switch.smc": "Null call",
+    "switch.world": "World switch",
+    "switch.clear": "Clearing a page",
+    "switch.donate": "Donating a page",
+    "switch.recall": "Recalling a page",
+    "switch.recall.scrub": "Scrubbing a recalled page",
+}
 
 PRESSURES = {
     "idle": "memory free",
@@ -43,12 +63,26 @@ def exact(value: float) -> str:
 
 
 def figure(value: float, unit: str) -> str:
-    """A value with its unit; milliseconds become seconds from 10,000 on, ratios get their sign."""
+    """A value with its unit; milliseconds become seconds from 10,000 on and microseconds below 0.01."""
     if unit == "ms" and value >= 10_000:
         return f"{exact(value / 1000)}{_NARROW}s"
+    if unit == "ms" and 0 < value < 0.01:
+        return f"{exact(value * 1000)}{_NARROW}µs"
     if unit == "ratio":
         return f"{exact(value)}×"
-    return f"{exact(value)}{_NARROW}{unit}"
+    if unit == "1/s":
+        return f"{exact(value)}/s"
+    return f"{exact(value)}{_NARROW}{unit_name(unit)}"
+
+
+def unit_name(unit: str) -> str:
+    """A row's unit as people write it."""
+    return {"us": "µs"}.get(unit, unit)
+
+
+def metric_name(metric: str) -> str:
+    """What a metric is called; its own name where it has no other."""
+    return METRIC_NAMES.get(metric, metric)
 
 
 def mode_name(mode: str | None) -> str:

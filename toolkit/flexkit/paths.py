@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from flexkit.errors import MissingTool
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -25,11 +27,9 @@ def checkout() -> Path | None:
 
 
 def cache() -> Path:
-    """``$XDG_CACHE_HOME/flexkit``, made if needed."""
+    """``$XDG_CACHE_HOME/flexkit``, made if needed. Raises MissingTool where it cannot be."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(base) / "flexkit"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made(Path(base) / "flexkit", "XDG_CACHE_HOME")
 
 
 def config() -> Path:
@@ -40,16 +40,25 @@ def config() -> Path:
 def state() -> Path:
     """The host's folder for ledgers and locks, shared by its users where possible.
 
-    ``$FLEXKIT_STATE``, else ``/var/lib/flexkit`` if it can be written, else ``$XDG_STATE_HOME/flexkit``.
+    ``$FLEXKIT_STATE``, else ``/var/lib/flexkit`` if it can be written, else ``$XDG_STATE_HOME/flexkit``; made if
+    needed. Raises MissingTool where it cannot be.
     """
     named = os.environ.get("FLEXKIT_STATE")
     if named:
-        path = Path(named)
-    elif os.access("/var/lib/flexkit", os.W_OK):
-        path = Path("/var/lib/flexkit")
-    else:
-        path = Path(os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")) / "flexkit"
-    path.mkdir(parents=True, exist_ok=True)
+        return _made(Path(named), "FLEXKIT_STATE")
+    if os.access("/var/lib/flexkit", os.W_OK):
+        return Path("/var/lib/flexkit")
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
+    return _made(Path(base) / "flexkit", "FLEXKIT_STATE")
+
+
+def _made(path: Path, variable: str) -> Path:
+    """The folder, made if needed. Raises MissingTool where it cannot be, with the variable that names another."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        mend = f"set {variable} to a folder that you may write to"
+        raise MissingTool(f"{path} cannot be made: {error.strerror}", mend=mend) from error
     return path
 
 

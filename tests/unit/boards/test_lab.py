@@ -115,3 +115,21 @@ def test_a_wrong_lab_file_is_refused(tmp_path: Path, text: str, message: str) ->
 def test_an_unknown_instance_is_refused() -> None:
     with pytest.raises(BadInput, match="no board is called 'nobody'"):
         boards.resolve("nobody")
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('[board."a/../b"]\ntype = "rock-5b"\n', ":1: 'a/../b' cannot be a board's name"),
+        ('[board.".."]\ntype = "rock-5b"\n', ":1: '..' cannot be a board's name"),
+        ('[board.a]\ntype = "rock-5b"\nidentity = "x/y"\n', ":3: 'x/y' cannot be a board's identity"),
+        (
+            '[board.qemu-virt]\ntype = "rock-5b"\n',
+            ":1: board 'qemu-virt' is of type 'rock-5b', and called",
+        ),
+    ],
+)
+def test_names_that_would_lead_astray_are_refused(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        boards.load_lab(lab(tmp_path / "lab.toml", text))
+    assert what in caught.value.message

@@ -13,7 +13,7 @@ from flexkit.build.apt import Apt, Package
 from flexkit.build.sources import UPSTREAMS, choose, obtain, override
 from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput, BuildError
+from flexkit.errors import BadInput, BuildError, MissingTool
 from flexkit.events import Bus
 
 LINUX = dataclasses.replace(UPSTREAMS["linux"], known={"6.12.107-1": "0" * 64})
@@ -106,3 +106,12 @@ def test_a_source_that_was_spoilt_on_the_disk_is_fetched_again(tmp_path: Path, m
 def test_the_manifests_description_names_no_path(tmp_path: Path, mirror: type[FakeApt]) -> None:
     mirror.version = "6.12.200-1"
     assert str(tmp_path) not in json.dumps(get(tmp_path).describe())
+
+
+def test_a_full_disk_is_refused_before_anything_is_fetched(
+    tmp_path: Path, mirror: type[FakeApt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())
+    with pytest.raises(MissingTool, match=r"fetching linux needs 0\.5 GB"):
+        get(tmp_path)
+    assert not (tmp_path / "sources").exists()

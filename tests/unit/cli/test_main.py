@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,80 @@ def test_a_fault_of_our_own_is_one_line_too(
 def test_the_board_option_and_version() -> None:
     assert run("boards", "show", "qemu-virt").stdout.startswith("qemu-virt: ")
     assert run("--version").stdout.startswith("flexkit, version ")
+
+
+def test_a_wrong_argument_is_one_error_in_the_style_of_the_others() -> None:
+    result = run("flash", "--via", "smoke")
+    assert result.returncode == 2
+    first, second = result.stderr.splitlines()
+    assert first.startswith("error: invalid value for '--via': 'smoke' is not one of")
+    assert second == "  see: flexkit flash --help"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    result = run("report")
+    assert result.returncode == 2
+    assert "compare" in result.stderr
+    assert "error:" not in result.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "0", "-1", "soon"])
+def test_a_time_limit_is_a_finite_number(number: str) -> None:
+    result = run("boards", "list", "--timeout", number)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: invalid value for '--timeout': ")
+
+
+@pytest.mark.parametrize("words", [("boards", "list"), ("--help",), ("boards", "list", "--json")])
+def test_output_that_nobody_reads_ends_the_command_as_sigpipe_would(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            [*PROGRAM, *words], stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+def test_bytes_of_the_board_that_nobody_reads_are_no_lost_board() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    script = "from flexkit.cli import main, common; main.cli.main = lambda *_, **__: common.write_raw(b'x'); "
+    script += "raise SystemExit(main.run([]))"
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", script], stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
+def test_a_full_disk_is_a_lack_of_the_machine_and_no_fault_of_ours() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [*PROGRAM, "boards", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+        )
+    assert result.returncode == 3
+    assert result.stderr.startswith("error: No space left on device\n  flexkit doctor")
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "FLEXKIT_STATE"])
+def test_a_folder_that_cannot_be_made_names_the_variable(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(variable, str(tmp_path / "file" / "below"))
+    result = run("doctor")
+    assert result.returncode == 3
+    assert "cannot be made: Not a directory" in result.stderr
+    assert f"set {variable} to" in result.stderr
+
+
+def test_a_prompt_that_is_no_text_is_bad_input() -> None:
+    result = subprocess.run(
+        [*PROGRAM, "infer", "-m", "demo", "-p", b"\xff\xfe"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (result.returncode, result.stderr) == (2, "error: the prompt is not UTF-8 text\n")

@@ -12,7 +12,7 @@ from fake_site import BUILD, Site
 from flexkit import paths
 from flexkit.deadline import Deadline
 from flexkit.drivers import qemu
-from flexkit.errors import FlashError
+from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
 from flexkit.flash import Ledger, backups, deploy, make_plan, restore
 from flexkit.flash.medium import FileMedium
@@ -101,7 +101,7 @@ def test_the_newest_backup_of_a_region_goes_by_its_name(site: Site) -> None:
         deploy(site.instance, erasing(site, "identity"), {}, "release", Bus(), soon())
     restore(site.instance, "identity", Bus(), soon())
     assert get(site, "identity", 4) == b"2nd."
-    with pytest.raises(FlashError, match="no backup called 'nothing'") as caught:
+    with pytest.raises(BadInput, match="no backup called 'nothing'") as caught:
         restore(site.instance, "nothing", Bus(), soon())
     assert "flexkit flash restore --list" in caught.value.mend
 

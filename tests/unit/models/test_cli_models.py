@@ -57,7 +57,7 @@ def test_synth_makes_the_same_file_twice(tmp_path: Path) -> None:
         (("synth", "--params", "25Q"), "is not a size"),
         (("synth", "--params", "1M", "-o", "{none}/m.gguf"), "no such folder"),
         (("synth", "--quant", "q2_k"), "q2_k"),
-        (("train", "no-such-recipe"), "not a recipe"),
+        (("train", "no-such-recipe"), "no-such-recipe.toml: No such file"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from flexkit.report.compare import FAILURES, compare
+from flexkit.errors import BadInput
+from flexkit.report.compare import FAILURES, compare, differences
 from flexkit.report.schema import Key, Report, Result, Row
 
 WALL = Key("quick", "ttft", "ms", "lower", mode="flexserve", clock="wall")
 VIRTUAL = replace(WALL, clock="virtual", evidence="emulated-virtual")
+COMMON = replace(WALL, metric="e2e")
 RATE = replace(VIRTUAL, metric="achieved_rate", unit="1/s", better="higher")
 
 
@@ -58,9 +60,24 @@ def test_without_a_limit_worse_is_only_told() -> None:
 
 
 def test_missing_in_b_fails_and_new_in_b_does_not() -> None:
-    pairs = compare(report((WALL, (1.0,))), report((VIRTUAL, (1.0,))))
-    assert [pair.verdict for pair in pairs] == ["missing", "new"]
-    assert [pair.verdict in FAILURES for pair in pairs] == [True, False]
+    pairs = compare(report((WALL, (1.0,)), (COMMON, (1.0,))), report((VIRTUAL, (1.0,)), (COMMON, (1.0,))))
+    assert [pair.verdict for pair in pairs] == ["missing", "same", "new"]
+    assert [pair.verdict in FAILURES for pair in pairs] == [True, False, False]
+
+
+def test_reports_without_a_row_in_common_cannot_be_compared() -> None:
+    a, b = report((WALL, (1.0,))), replace(report((VIRTUAL, (1.0,))), run={"suite": "switch"})
+    with pytest.raises(
+        BadInput, match=r"no row in common: A is suite None \(wall clock\), B is suite switch \(virtual"
+    ):
+        compare(a, b)
+
+
+def test_circumstances_that_rows_do_not_tell_are_named() -> None:
+    a = Report({}, {"name": "qemu-virt", "emulator": "QEMU 10"}, {"host": {"cpu": "one"}})
+    b = Report({}, {"name": "qemu-virt-4g", "emulator": "QEMU 10"}, {"host": {"cpu": "another"}})
+    assert differences(a, b) == ["board: qemu-virt in A, qemu-virt-4g in B", "host: one in A, another in B"]
+    assert differences(a, a) == []
 
 
 @pytest.mark.parametrize("result", [Result((1.0,), False, "wrong tokens"), Result((), False, "lost")])
@@ -88,8 +105,9 @@ def test_invalid_in_a_alone_is_no_failure() -> None:
     ],
 )
 def test_rows_pair_by_every_field_that_is_not_a_result(change: dict[str, object]) -> None:
-    pairs = compare(report((WALL, (1.0,))), report((replace(WALL, **change), (1.0,))))  # type: ignore[arg-type]
-    assert sorted(pair.verdict for pair in pairs) == ["missing", "new"]
+    other = replace(WALL, **change)  # type: ignore[arg-type]
+    pairs = compare(report((WALL, (1.0,)), (COMMON, (1.0,))), report((other, (1.0,)), (COMMON, (1.0,))))
+    assert sorted(pair.verdict for pair in pairs) == ["missing", "new", "same"]
 
 
 def test_a_figure_of_zero_can_be_compared() -> None:

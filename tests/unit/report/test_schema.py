@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from flexkit.errors import BadInput
 from flexkit.report import schema
-from flexkit.report.schema import Key, Report, Result, Row, load
+from flexkit.report.schema import Key, Report, Result, Row, load, parse
 
 CONTRACT_FIELDS = [
     "suite", "metric", "unit", "better", "mode", "model", "prompt_tokens", "subject", "size_bytes", "cache",
@@ -123,3 +124,27 @@ def test_a_figure_that_is_not_a_number_is_never_written(tmp_path: Path) -> None:
 
 def test_key_fields_and_result_fields_are_the_row() -> None:
     assert [*schema.KEY_FIELDS, *schema.RESULT_FIELDS] == CONTRACT_FIELDS
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"holds": [{"a": 1}]}, "holds[0]: name cannot be None"),
+        ({"holds": [{"name": "I1", "text": "x", "state": "has", "shown_by": 3}]}, "holds[0]: shown_by"),
+        ({"build": {"identity": 5}}, "build: identity cannot be 5"),
+        ({"board": {"dma": [3]}}, "board: dma cannot be [3]"),
+        ({"run": {"started": ["now"]}}, "run: started cannot be"),
+    ],
+)
+def test_what_the_page_goes_by_is_checked_in_open_mappings_too(
+    good: Report, change: dict[str, object], where: str
+) -> None:
+    with pytest.raises(Exception, match=re.escape(where)):
+        parse(good.to_json() | change)
+
+
+def test_a_file_that_is_nested_without_end_is_bad_input(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(BadInput, match="nested deeper"):
+        load(path)

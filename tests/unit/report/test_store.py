@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import pytest
 
-from flexkit.errors import FlexError
+from flexkit.errors import BadInput, FlexError
 from flexkit.report import history, store
-from flexkit.report.schema import Report, load, write_at_once
+from flexkit.report.schema import Report, load
 
 
 def test_a_run_is_kept_and_latest_is_a_relative_link(good: Report, tmp_path: Path) -> None:
@@ -51,21 +50,17 @@ def test_a_real_folder_in_the_way_is_not_overwritten(good: Report, tmp_path: Pat
 
 def test_a_place_that_cannot_be_written_is_one_error(good: Report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(FlexError, match="cannot write"):
+    with pytest.raises(FlexError, match="cannot be made"):
         store.keep(good, tmp_path / "file" / "out", tmp_path)
 
 
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
-    path, (soft, hard) = tmp_path / "index.html", resource.getrlimit(resource.RLIMIT_FSIZE)
-    write_at_once(path, "old")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            write_at_once(path, "new" * 100)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_full_output_says_where_the_run_is_kept(good: Report, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.json").mkdir()
+    with pytest.raises(BadInput) as caught:
+        store.keep(good, tmp_path / "out", tmp_path)
+    (kept,) = store.runs(tmp_path)
+    assert caught.value.mend == f"the run is kept in {kept.folder}"
 
 
 def test_runs_that_cannot_be_read_do_not_hide_the_others(good: Report, tmp_path: Path) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from flexkit import paths
+from flexkit import paths, whole
 from flexkit.boards.lab import lab_file, load_lab
 from flexkit.errors import BadInput
 
@@ -41,13 +40,9 @@ def enroll(name: str, settings: Settings, named: Path | None = None) -> Path:
     gap = "\n" if before and not before.endswith("\n") else ""
     text = before + gap + ("\n" if before else "") + "\n".join(lines) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    try:
-        load_lab(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole.replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+        load_lab(draft)
     return path
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from flexkit.boards.wiring import BootModeWiring, PowerWiring, ResetWiring
 from flexkit.errors import BadInput
 
 DEFAULT = "qemu-virt"
+FILE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+"""What a board may be called: it names files."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,24 @@ def load_lab(named: Path | None = None) -> Lab:
     boards = {name: toml.decode(document, LabBoard, table, ("board", name)) for name, table in tables.items()}
     types = known()
     for name, settings in boards.items():
-        if settings.type not in types:
-            raise document.error(("board", name, "type"), f"board {name!r} has the unknown type {settings.type!r}")
+        _check(document, name, settings, types)
     default = document.data.get("default")
     if default is not None and (not isinstance(default, str) or default not in {*boards, *types}):
         raise document.error(("default",), f"default is {default!r}, which is no board of this lab")
     return Lab(path, default, boards)
+
+
+def _check(document: toml.Document, name: str, settings: LabBoard, types: Collection[str]) -> None:
+    """What one board's table may not say beside the others: files are named after boards, and -b takes a type too."""
+    where = ("board", name)
+    if settings.type not in types:
+        raise document.error((*where, "type"), f"board {name!r} has the unknown type {settings.type!r}")
+    if name in types and name != settings.type:
+        raise document.error(where, f"board {name!r} is of type {settings.type!r}, and called like another type")
+    for key, word in (("", name), ("identity", settings.identity or name)):
+        if not FILE_NAME.match(word):
+            place = (*where, key) if key else where
+            raise document.error(place, f"{word!r} cannot be a board's {key or 'name'}: letters, digits, . _ and -")
 
 
 def resolve(name: str | None = None, lab: Path | None = None) -> Instance:

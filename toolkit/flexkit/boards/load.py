@@ -17,7 +17,7 @@ SCHEMA = 1
 
 def known() -> dict[str, Path]:
     """Board types that the project has, by name."""
-    return {path.stem: path for path in sorted((paths.project() / "boards").glob("*.toml"))}
+    return {path.stem: path for path in sorted((paths.project() / "boards").glob("*.toml"), key=lambda path: path.stem)}
 
 
 def load(name: str) -> Board:

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 from flexkit.build.apt import Apt
-from flexkit.build.store import file_hash, locked, tree_hash
+from flexkit.build.store import file_hash, locked, need_space, tree_hash
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, BuildError
 from flexkit.events import Bus
 
 SUITES = ("trixie", "trixie-security")
+_SPACE = 500_000_000
+"""For the largest source, Linux (150 MB), and apt's lists."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ def obtain(name: str, root: Path, bus: Bus, deadline: Deadline) -> Source:
             path = folder / value["file"]
             if path.is_file() and file_hash(path) == value["sha256"]:
                 return Source(name, value["version"], value["sha256"], value["label"], path)
+        need_space(root, _SPACE, f"fetching {name}")
         with bus.step(f"fetch {name}", upstream.package):
             return _fetch(name, upstream, root, folder, deadline)
 

@@ -69,6 +69,8 @@ def bench(
     chosen = replace(chosen, rounds=rounds) if rounds else chosen
     if clock == "virtual" and not instance.type.emulated:
         raise BadInput(f"{instance.name} has no virtual clock: it is not emulated")
+    if output:
+        store.make_folder(output)
     listener = bus()
     if not click.get_current_context().find_root().params.get("verbose"):
         listener.subscribers.append(_tell)  # with -v all notes are told anyway

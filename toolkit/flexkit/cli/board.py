@@ -16,7 +16,7 @@ from flexkit import boards
 from flexkit.boards import Instance
 from flexkit.build import Flavour
 from flexkit.cli import terminal
-from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
+from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option, write_raw
 from flexkit.cli.flash import flavour_option
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, lock, open_board, qemu
@@ -24,7 +24,6 @@ from flexkit.drivers.access import open_console, power_off, power_on
 from flexkit.drivers.bind import bind_wired
 from flexkit.drivers.logs import follow_logs
 from flexkit.drivers.session import Via
-from flexkit.errors import BoardLost
 from flexkit.flash import Ledger
 
 _ENTRIES_SHOWN = 5
@@ -206,7 +205,7 @@ def shell(
     with open_board(instance, deadline, bus(), flavour=flavour, via=via) as session:
         if not command:
             context.exit(_ssh_shell(session, deadline))
-        result = session.client.execute(" ".join(command), deadline, on_output=_write)
+        result = session.client.execute(" ".join(command), deadline, on_output=write_raw)
     sys.stderr.buffer.write(result.err)
     if result.status:
         context.exit(result.status)
@@ -221,14 +220,6 @@ def _ssh_shell(session: Session, deadline: Deadline) -> int:
     with session.ssh.login(kind, size.columns, size.lines, terminal.show, deadline) as login:
         terminal.join(login.send, login.ended, deadline)
         return login.status()
-
-
-def _write(chunk: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise BoardLost("nobody reads the output any more") from None
 
 
 COMMANDS: list[click.Command] = [state, power, console, shell]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import os
+import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ParamSpec, TextIO, TypeVar
+from typing import Any, ClassVar, ParamSpec, TextIO, TypeVar
 
 import click
 
 from flexkit.deadline import Deadline
-from flexkit.errors import BadInput
+from flexkit.errors import BadInput, FlexError
 from flexkit.events import Bus, Event, Phase
 
 P = ParamSpec("P")
@@ -60,6 +64,37 @@ class Progress:
         self._open_line = True
 
 
+class NobodyReads(FlexError):
+    """Whoever read standard output has gone. Nothing is said; the exit code is that of any program which SIGPIPE ends,
+    for what the others stand for was not told to anybody."""
+
+    exit_code: ClassVar[int] = 141
+
+
+@contextmanager
+def noticing_nobody_reads() -> Iterator[None]:
+    """Raises NobodyReads for a broken pipe that is standard output. (click itself would end with status 1, which has a
+    meaning here.)"""
+    try:
+        yield
+    except BrokenPipeError as error:
+        output = select.poll()
+        output.register(sys.stdout, 0)
+        if not any(events & select.POLLERR for _, events in output.poll(0)):
+            raise
+        # what is still buffered goes nowhere, instead of failing once more when the program ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise NobodyReads("nobody reads the output any more") from error
+
+
+def write_raw(chunk: bytes) -> None:
+    """Bytes of the board, as they are, at once on standard output. Raises NobodyReads, which nobody below takes for a
+    lost board."""
+    with noticing_nobody_reads():
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
 @dataclass
 class App:
     """State of one invocation, in ``click.Context.obj``."""
@@ -76,13 +111,23 @@ def bus() -> Bus:
     return app.bus if app else Bus([Progress()])
 
 
+class FiniteFloat(click.FloatRange):
+    """A number within a range; ``nan`` and ``inf``, which every range of floats lets through, are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number of this range", param, ctx)
+        return number
+
+
 def timeout_option(seconds: float) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Add ``--timeout SECONDS`` (default ``seconds``); the command gets it as ``deadline``."""
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @click.option(
             "--timeout",
-            type=click.FloatRange(min=0.0, min_open=True),
+            type=FiniteFloat(min=0.0, min_open=True),
             default=seconds,
             show_default=True,
             metavar="SECONDS",
@@ -109,7 +154,7 @@ def board_option(command: Callable[..., R]) -> Callable[..., R]:
         "--board",
         default=None,
         metavar="BOARD",
-        help="A board of the lab, or an emulated type. [default: qemu-virt]",
+        help="A board of the lab, or an emulated type. [default: $FLEXKIT_BOARD, the lab file's, qemu-virt]",
     )(command)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from flexkit import boards
-from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
+from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option, write_raw
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, open_board
 from flexkit.drivers.session import Via, flavour_of
@@ -22,7 +21,10 @@ _PROMPT_BYTES = 0x8000  # FLEX_PROMPT_BYTES
 def _context_for(prompt: str, tokens: int, model: inspect.ModelInfo) -> int:
     """Tokens of context that prompt and answer need, at most the model's. Raises BadInput for what can be refused
     before a board is touched."""
-    size = len(prompt.encode())
+    try:
+        size = len(prompt.encode())
+    except UnicodeEncodeError:
+        raise BadInput("the prompt is not UTF-8 text") from None
     if not size:
         raise BadInput("the prompt is empty")
     if size > _PROMPT_BYTES:
@@ -49,8 +51,7 @@ def _check_size(board: boards.Board, mode: str, model: inspect.ModelInfo) -> Non
 
 
 def _stream(token: Token) -> None:
-    sys.stdout.buffer.write(token.text)
-    sys.stdout.buffer.flush()
+    write_raw(token.text)
 
 
 def run(session: Session, request: InferRequest, deadline: Deadline, quiet: bool) -> InferResult:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import signal
 import sys
 import traceback
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from flexkit import __version__
-from flexkit.cli.common import App, Progress
-from flexkit.errors import FlexError
+from flexkit.cli.common import App, NobodyReads, Progress, noticing_nobody_reads
+from flexkit.errors import BadInput, FlexError, MissingTool
 from flexkit.events import Bus
 
 # command -> (module of flexkit.cli, one line of help); so that --help and a quick command import nothing else
@@ -34,10 +35,21 @@ _COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 _INTERRUPTED = 130
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM,
+                   errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # fmt: skip
+"""What the system refuses for reasons of its own, whoever asks."""
 
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are needed."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with noticing_nobody_reads():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with noticing_nobody_reads():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -75,30 +87,49 @@ def run(arguments: list[str]) -> int:
     try:
         result = cli.main(arguments, prog_name="flexkit", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except NobodyReads as error:
+        return error.exit_code
     except FlexError as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"error: {error.message}", err=True)
-        if error.mend:
-            click.echo(f"  {error.mend}", err=True)
-        return error.exit_code
+        return _told(error)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return _told(BadInput(_sentence(error.format_message()), mend=_help_of(error)))
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return _INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except Exception as error:
         if debug:
             raise
-        click.echo(f"error: {type(error).__name__}: {error}", err=True)
-        click.echo("  this is a fault in flexkit; run it again as: flexkit --debug …", err=True)
-        return 1
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+            return _told(MissingTool(what, mend="flexkit doctor shows which folders are used, and what they lack"))
+        fault = "this is a fault in flexkit; run it again as: flexkit --debug …"
+        return _told(FlexError(f"{type(error).__name__}: {error}", mend=fault))
+
+
+def _told(error: FlexError) -> int:
+    """Say it on standard error; its exit code."""
+    click.echo(f"error: {error.message}", err=True)
+    if error.mend:
+        click.echo(f"  {error.mend}", err=True)
+    return error.exit_code
+
+
+def _sentence(message: str) -> str:
+    """One line, as every other error of ours."""
+    words = " ".join(message.split()).removesuffix(".")
+    return words[:1].lower() + words[1:]
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"see: {context.command_path} --help" if context else ""
 
 
 def main() -> NoReturn:

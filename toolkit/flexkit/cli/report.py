@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from flexkit import paths
-from flexkit.cli.common import json_option, print_json, timeout_option
+from flexkit.cli.common import FiniteFloat, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
-from flexkit.errors import Invalid
+from flexkit.errors import BadInput, Invalid
 from flexkit.report import compare as comparison
 from flexkit.report import goals, store, verdict, view, words
 from flexkit.report import history as past
@@ -34,6 +34,8 @@ def report() -> None:
 def show(path: Path | None, page: Path | None, as_json: bool, deadline: Deadline) -> None:
     """Print a report's verdict, goals and ratios. PATH is a report.json or its folder (default: reports/latest)."""
     del deadline  # reads one file
+    if path is None and not (paths.reports() / "latest").exists():
+        raise BadInput(f"there is no {paths.reports() / 'latest'}", mend="flexkit bench makes one")
     found = load(path or paths.reports() / "latest")
     if page is not None:
         store.write_page(found, page)
@@ -88,7 +90,7 @@ def _invalid(found: Report) -> None:
 @report.command()
 @click.argument("a", type=_REPORT)
 @click.argument("b", type=_REPORT)
-@click.option("--fail-on", type=click.FloatRange(min=0), metavar="PCT", help="Fail when a figure is worse by more.")
+@click.option("--fail-on", type=FiniteFloat(min=0), metavar="PCT", help="Fail when a figure is worse by more.")
 @json_option
 @timeout_option(60)
 def compare(a: Path, b: Path, fail_on: float | None, as_json: bool, deadline: Deadline) -> None:
@@ -98,7 +100,10 @@ def compare(a: Path, b: Path, fail_on: float | None, as_json: bool, deadline: De
     wall clock only when the row's interval excludes that limit.
     """
     del deadline  # reads two files
-    pairs = comparison.compare(load(a), load(b), fail_on)
+    before, after = load(a), load(b)
+    pairs = comparison.compare(before, after, fail_on)
+    for difference in comparison.differences(before, after):
+        click.echo(f"note: not the same {difference}", err=True)
     failed = [pair for pair in pairs if pair.verdict in comparison.FAILURES]
     if as_json:
         rows = [asdict(pair.key) | {k: v for k, v in asdict(pair).items() if k != "key"} for pair in pairs]
@@ -134,6 +139,8 @@ def history(
     """The runs kept under reports/runs, oldest first; with --metric, its figure in each of them."""
     del deadline  # reads files
     runs = list(store.runs())
+    if not runs:
+        click.echo(f"no run is kept under {paths.reports() / 'runs'}", err=True)
     if metric is None:
         found = [{"run": run.folder.name, "valid": run.report.valid, "what": past.summary(run.report)} for run in runs]
         if as_json:
@@ -143,6 +150,9 @@ def history(
             click.echo(f"{line['run']:<48} {'valid' if line['valid'] else 'NOT VALID':<10} {line['what']}")
         return
     lines = past.lines(runs, metric, mode, model, cache)
+    if runs and not lines:
+        known = sorted({row.key.metric for run in runs for row in run.report.rows})
+        click.echo(f"no run has such a figure; metrics: {', '.join(known)}", err=True)
     if as_json:
         print_json({"lines": [asdict(each) for each in lines]})
         return

@@ -15,7 +15,7 @@ from flexkit import paths
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
 from flexkit.drivers.lock import shared_folder
-from flexkit.errors import FlashError
+from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
 from flexkit.flash.engine import Progress, steady_look, steady_read
 from flexkit.flash.plan import Plan, Write
@@ -54,12 +54,12 @@ def backups(instance: Instance) -> list[Backup]:
 
 
 def find(instance: Instance, wanted: str) -> Backup:
-    """By its name, or the newest of a region by REGION or MEDIUM.REGION. Raises FlashError."""
+    """By its name, or the newest of a region by REGION or MEDIUM.REGION. Raises BadInput."""
     there = backups(instance)
     for each in there:
         if wanted in (each.name, each.place, each.place.split(".", 1)[1]):
             return each
-    raise FlashError(
+    raise BadInput(
         f"{instance.name} has no backup called {wanted!r}",
         mend=f"see: flexkit flash restore --list -b {instance.name}" if there else "nothing was ever backed up",
     )

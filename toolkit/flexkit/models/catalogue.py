@@ -100,6 +100,8 @@ def find(name: str, bus: Bus, deadline: Deadline | None = None) -> Path:
     path = Path(name)
     if path.is_file():
         return path
+    if path.is_dir():
+        raise BadInput(f"{name} is a folder, not a model", mend="name a GGUF file")
     entry = load().get(name)
     if entry is None:
         raise BadInput(

@@ -20,7 +20,10 @@ from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from flexkit import whole
 from flexkit.errors import BadInput
+from flexkit.models.sealed import MAGIC as SEALED
+from flexkit.models.sealed import is_sealed
 from flexkit.models.shape import Value
 
 MAGIC = b"GGUF"
@@ -212,6 +215,8 @@ def _preamble(cursor: _Cursor) -> int:
     if magic != MAGIC:
         if MAGIC.startswith(magic):
             raise cursor.bad(f"cut: a GGUF of {cursor.size} bytes")
+        if is_sealed(magic + cursor.take(min(len(SEALED) - 4, cursor.size - 4), "the magic")):
+            raise cursor.bad("is sealed", "name the GGUF that it was made of; secure modes seal it on the way")
         raise cursor.bad(
             f"not a GGUF file (it begins with {magic!r})", "convert the model to GGUF with llama.cpp's converter"
         )
@@ -346,17 +351,13 @@ def write(path: Path, metadata: Mapping[str, Value], tensors: Iterable[Draft]) -
     Raises BadInput when the file cannot be written.
     """
     tensors = list(tensors)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with draft.open("wb") as stream:
+        with whole.replacing(path) as draft, draft.open("wb") as stream:
             stream.write(header(metadata, tensors))
             for tensor in tensors:
                 for chunk in _checked(tensor):
                     stream.write(chunk)
-        draft.replace(path)
     except OSError as error:
         raise BadInput(
             f"{path}: cannot be written: {error.strerror or error}", mend="name another file with -o"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)

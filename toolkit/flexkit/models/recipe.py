@@ -100,7 +100,11 @@ class Recipe:
                 vocabulary_stories=int(vocabulary.get("stories", 0)),
                 vocabulary_model=(path.parent / vocabulary["model"]).read_bytes() if "model" in vocabulary else b"",
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            names = sorted(each.stem for each in path.parent.glob("*.toml"))
+            mend = f"there are: {', '.join(names)}" if names else ""
+            raise BadInput(f"{path}: {error.strerror or error}", mend=mend) from error
+        except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{path}: not a recipe: {error}", mend="see models/recipes/demo.toml") from error
 
     def first_story(self, stage: int) -> int:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from flexkit import whole
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput
 from flexkit.models import gguf_file, layers
@@ -128,17 +129,13 @@ def unseal(path: Path, target: Path, board_key: BoardKey, minimum: int, deadline
 @contextmanager
 def _whole(target: Path) -> Iterator[BinaryIO]:
     """A file to write that becomes ``target`` at the end, or leaves nothing. BadInput when it cannot be written."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with draft.open("wb") as out:
+        with whole.replacing(target) as draft, draft.open("wb") as out:
             yield out
-        draft.replace(target)
     except OSError as error:
         raise BadInput(
             f"{target}: cannot be written: {error.strerror or error}", mend="name another file with -o"
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> BinaryIO:

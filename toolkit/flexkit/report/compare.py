@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from flexkit.errors import BadInput
 from flexkit.report import stats
 from flexkit.report.schema import Key, Report, Row
 
@@ -31,9 +32,33 @@ def compare(a: Report, b: Report, fail_on: float | None = None) -> tuple[Pair, .
 
     ``fail_on``: per cent by which a figure may be worse. Without it nothing counts as a regression; a row that is
     missing or invalid in B fails either way. Under the wall clock a row fails only when its interval excludes the
-    limit; one that has too few values for an interval is "undecided".
+    limit; one that has too few values for an interval is "undecided". Raises BadInput for reports without a row in
+    common: they measure different things, and neither fails for that.
     """
+    if a.rows and b.rows and not {row.key for row in a.rows} & {row.key for row in b.rows}:
+        raise BadInput(f"the reports have no row in common: A is {_what(a)}, B is {_what(b)}")
     return tuple(_pairs(a, b, fail_on))
+
+
+def differences(a: Report, b: Report) -> list[str]:
+    """In what the circumstances differ that rows do not tell, for whoever reads the comparison."""
+    said = [(name, _said(a, name), _said(b, name)) for name in ("board", "emulator", "host")]
+    return [f"{name}: {before} in A, {after} in B" for name, before, after in said if before != after]
+
+
+def _said(report: Report, name: str) -> str:
+    host = report.run.get("host")
+    found = {
+        "board": report.board.get("name"),
+        "emulator": report.board.get("emulator"),
+        "host": host.get("cpu") if isinstance(host, Mapping) else None,
+    }[name]
+    return str(found) if found else "unknown"
+
+
+def _what(report: Report) -> str:
+    clocks = ", ".join(sorted({row.key.clock for row in report.rows}))
+    return f"suite {report.run.get('suite')} ({clocks} clock)"
 
 
 def _pairs(a: Report, b: Report, fail_on: float | None) -> Iterator[Pair]:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from flexkit import whole
 from flexkit.errors import BadInput
 from flexkit.report import stats
 
@@ -163,18 +164,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write report.json. Raises OSError."""
-        write_at_once(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
-
-
-def write_at_once(path: Path, text: str) -> None:
-    """Replace a file: a reader never sees half of it, and a full disk leaves the old one alone. Raises OSError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+        whole.write_text(path, json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
 
 
 def load(path: Path) -> Report:
@@ -190,6 +180,8 @@ def load(path: Path) -> Report:
         return parse(json.loads(text))
     except json.JSONDecodeError as error:
         raise BadInput(f"{file}: not JSON: line {error.lineno}: {error.msg}") from error
+    except RecursionError as error:
+        raise BadInput(f"{file}: nested deeper than any report") from error
     except _Wrong as error:
         raise BadInput(f"{file}: {error}") from error
 
@@ -205,13 +197,13 @@ def parse(data: Json) -> Report:
     rows = tuple(_row(item, f"rows[{i}]") for i, item in enumerate(_list(top["rows"], "rows")))
     _unique((row.key for row in rows), "rows")
     return Report(
-        build=_object(top["build"], "build"),
-        board=_object(top["board"], "board"),
-        run=_object(top.get("run", {}), "run"),
+        build=_told(top["build"], "build"),
+        board=_told(top["board"], "board"),
+        run=_told(top.get("run", {}), "run"),
         attempts=tuple(_attempt(item, f"attempts[{i}]") for i, item in enumerate(_list(top["attempts"], "attempts"))),
         rows=rows,
         ratios=tuple(_ratio(item, f"ratios[{i}]") for i, item in enumerate(_list(top.get("ratios", []), "ratios"))),
-        holds=tuple(_object(item, f"holds[{i}]") for i, item in enumerate(_list(top.get("holds", []), "holds"))),
+        holds=tuple(_hold(item, f"holds[{i}]") for i, item in enumerate(_list(top.get("holds", []), "holds"))),
     )
 
 
@@ -247,6 +239,15 @@ def _one_of(allowed: Sequence[str]) -> _Check:
 
 def _or_null(check: _Check) -> _Check:
     return lambda value: value is None or check(value)
+
+
+def _is_list_of(check: _Check) -> _Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def _is_master(value: Json) -> bool:
+    """A DMA master with its gate."""
+    return isinstance(value, dict) and all(_is_text(value.get(name)) for name in ("name", "gate", "why"))
 
 
 _KEY_CHECKS: Mapping[str, _Check] = {
@@ -287,6 +288,17 @@ _ATTEMPT_CHECKS: Mapping[str, _Check] = {
     "page_cache": _or_null(_one_of(PAGE_CACHE)),
     "subject": _or_null(_is_text),
 }
+_HOLD_CHECKS: Mapping[str, _Check] = {
+    "name": _is_text,
+    "text": _is_text,
+    "state": _one_of(("has", "partly", "not yet")),
+}
+_SHOWN: Mapping[str, Mapping[str, _Check]] = {
+    "build": {"identity": _is_text},
+    "board": {"name": _is_text, "support": _is_text, "emulator": _is_text, "dma": _is_list_of(_is_master)},
+    "run": {"suite": _is_text, "started": _is_text, "rounds": _is_count},
+}
+"""Of the open mappings what the page itself goes by; each may be absent or null."""
 _RATIO_FIELDS = tuple(f.name for f in fields(Ratio))
 
 
@@ -294,6 +306,23 @@ def _object(value: Json, where: str) -> dict[str, Json]:
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is not an object")
     return value
+
+
+def _told(value: Json, where: str) -> dict[str, Json]:
+    """An open mapping of provenance."""
+    data = _object(value, where)
+    for name, check in _SHOWN[where].items():
+        if not _or_null(check)(data.get(name)):
+            raise _Wrong(f"{where}: {name} cannot be {data[name]!r}")
+    return data
+
+
+def _hold(value: Json, where: str) -> dict[str, Json]:
+    data = _object(value, where)
+    _checked({name: data.get(name) for name in _HOLD_CHECKS}, _HOLD_CHECKS, where)
+    if not _or_null(_is_list_of(_is_text))(data.get("shown_by")):
+        raise _Wrong(f"{where}: shown_by cannot be {data['shown_by']!r}")
+    return data
 
 
 def _list(value: Json, where: str) -> list[Json]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flexkit import paths
+from flexkit import paths, whole
 from flexkit.errors import BadInput, FlexError
 from flexkit.report import html
-from flexkit.report.schema import Report, load, write_at_once
+from flexkit.report.schema import Report, load
 
 REPORT = "report.json"
 PAGE = "index.html"
@@ -33,28 +33,42 @@ def keep(report: Report, out: Path | None = None, root: Path | None = None) -> P
     run = _folder(root / "runs", report)
     write(report, run)
     if out is not None and out.absolute() != (root / "latest").absolute():
-        write(report, out)
+        try:
+            write(report, out)
+        except BadInput as error:
+            error.mend = f"the run is kept in {run}"
+            raise
         return out
     _link(root / "latest", Path("runs") / run.name)
     return root / "latest"
 
 
 def write(report: Report, folder: Path) -> None:
-    """report.json and index.html in this folder, each replaced at once."""
+    """report.json and index.html in this folder, each replaced at once. Raises BadInput where that cannot be."""
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         report.write(folder / REPORT)
     except OSError as error:
-        raise FlexError(f"cannot write the report into {folder}: {error.strerror or error}") from error
+        raise BadInput(f"cannot write the report into {folder}: {error.strerror or error}") from error
     write_page(report, folder / PAGE)
 
 
 def write_page(report: Report, path: Path) -> None:
-    """The HTML page, replaced at once."""
+    """The HTML page, replaced at once. Raises BadInput where that cannot be."""
     try:
-        write_at_once(path, html.render(report))
+        whole.write_text(path, html.render(report))
     except OSError as error:
-        raise FlexError(f"cannot write {path}: {error.strerror or error}") from error
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """A folder that a report can be written into. Raises BadInput, before anything was measured for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be made: {error.strerror or error}", mend="name another folder") from error
+    if not os.access(folder, os.W_OK):
+        raise BadInput(f"{folder}: cannot be written to", mend="name another folder")
 
 
 def runs(root: Path | None = None) -> Iterator[Stored]:

@@ -57,40 +57,62 @@ int flex_device_identify(struct flex_builder *builder)
 	return 0;
 }
 
-int flex_device_forget(const char *model)
+/* Opens the device, and a cached model on it: the device, or -errno. */
+static int open_model(const char *model, uint32_t *handle)
 {
-	int device = open(FLEX_DEVICE, O_RDWR | O_CLOEXEC);
-	int file = open(model, O_RDONLY | O_CLOEXEC);
-	struct flex_ioc_model opened = { .fd = file, .mode = FLEX_MODE_FLEXSERVE };
-	int status = 0;
-
-	if (device < 0 || file < 0 || ioctl(device, FLEX_IOC_MODEL, &opened) ||
-	    ioctl(device, FLEX_IOC_MODEL_DROP, &opened.model))
-		status = -errno;
-	if (file >= 0)
-		close(file);
-	if (device >= 0)
-		close(device);
-	return status;
-}
-
-int flex_device_recall(uint64_t pages, struct flex_builder *builder)
-{
-	struct flex_ioc_recall recall = { .pages = pages };
-	int device = open(FLEX_DEVICE, O_RDWR | O_CLOEXEC), status;
-	uint64_t begin = flex_ticks(), end;
+	struct flex_ioc_model opened = { .mode = FLEX_MODE_FLEXSERVE };
+	int device = open(FLEX_DEVICE, O_RDWR | O_CLOEXEC), status = 0;
 
 	if (device < 0)
 		return -errno;
-	status = ioctl(device, FLEX_IOC_RECALL, &recall) ? -errno : 0;
-	end = flex_ticks();
+	opened.fd = open(model, O_RDONLY | O_CLOEXEC);
+	if (opened.fd < 0 || ioctl(device, FLEX_IOC_MODEL, &opened))
+		status = -errno;
+	if (opened.fd >= 0)
+		close(opened.fd);
+	if (status)
+		close(device);
+	*handle = opened.model;
+	return status ? status : device;
+}
+
+int flex_device_forget(const char *model)
+{
+	uint32_t handle;
+	int device = open_model(model, &handle), status;
+
+	if (device < 0)
+		return device;
+	status = ioctl(device, FLEX_IOC_MODEL_DROP, &handle) ? -errno : 0;
 	close(device);
+	return status;
+}
+
+static int recall_on(int device, struct flex_ioc_recall *recall, struct flex_builder *builder)
+{
+	uint64_t begin = flex_ticks(), end;
+	int status = ioctl(device, FLEX_IOC_RECALL, recall) ? -errno : 0;
+
+	end = flex_ticks();
 	if (status)
 		return status;
-	flex_build_number(builder, FLEX_TAG_PAGES, recall.pages);
-	flex_build_number(builder, FLEX_TAG_TICKS, recall.ticks);
+	flex_build_number(builder, FLEX_TAG_PAGES, recall->pages);
+	flex_build_number(builder, FLEX_TAG_TICKS, recall->ticks);
 	flex_build_number(builder, FLEX_TAG_SPENT, end - begin);
 	return 0;
+}
+
+int flex_device_recall(uint64_t pages, const char *model, struct flex_builder *builder)
+{
+	struct flex_ioc_recall recall = { .pages = pages, .from = model ? FLEX_RECALL_MODEL : FLEX_RECALL_ANY };
+	int device, status;
+
+	device = model ? open_model(model, &recall.model) : open(FLEX_DEVICE, O_RDWR | O_CLOEXEC);
+	if (device < 0)
+		return model ? device : -errno;
+	status = recall_on(device, &recall, builder);
+	close(device);
+	return status;
 }
 
 int flex_device_stats(struct flex_builder *builder)

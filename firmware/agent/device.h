@@ -19,7 +19,10 @@ uint64_t flex_device_recalled(void);
 int flex_device_identify(struct flex_builder *builder);
 
 int flex_device_forget(const char *model);
-int flex_device_recall(uint64_t pages, struct flex_builder *builder);
+
+/* Takes back pages of this model's weights, or (NULL) whoever's. Adds PAGES, TICKS and SPENT. */
+int flex_device_recall(uint64_t pages, const char *model, struct flex_builder *builder);
+
 int flex_device_stats(struct flex_builder *builder);
 int flex_device_drill(uint32_t kind);
 int flex_device_panic(struct flex_builder *builder);

@@ -27,7 +27,7 @@
  *   CANCEL     TARGET (a request)                               -                      -
  *   FORGET     MODEL                                            -                      -
  *   PROTECT    ON                                               -                      -
- *   RECALL     PAGES                                            -                      PAGES, TICKS (the monitor's),
+ *   RECALL     PAGES, MODEL? (of its weights alone)             -                      PAGES, TICKS (the monitor's),
  *                                                                                      SPENT (all of it)
  *   STATS      -                                                -                      COUNTER* (u64 each, in the order of
  *                                                                                      FLEX_COUNTERS), INFO*

@@ -92,7 +92,15 @@ static int answer_protect(const struct flex_message *message, struct flex_builde
 
 static int answer_recall(const struct flex_message *message, struct flex_builder *builder)
 {
-	return flex_device_recall(flex_message_number(message, FLEX_TAG_PAGES, 0), builder);
+	uint64_t pages = flex_message_number(message, FLEX_TAG_PAGES, 0);
+	struct flex_field named = { 0 };
+	char path[1024];
+
+	if (!flex_message_find(message, FLEX_TAG_MODEL, &named))
+		return flex_device_recall(pages, NULL, builder);
+	if (!flex_message_text(message, FLEX_TAG_MODEL, path, sizeof(path)))
+		return -EINVAL;
+	return flex_device_recall(pages, path, builder);
 }
 
 static int answer_stats(const struct flex_message *message, struct flex_builder *builder)

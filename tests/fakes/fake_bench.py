@@ -163,8 +163,8 @@ class FakeBoard:
             self.resident[request.model] = size
             self.protected = True
             share = missing / size
-            return {"allocate": 0.004 * share, "read": read * share, "donate": 0.02 * share, "prefill": prefill * 1.03,
-                    "switch": 0.003}  # fmt: skip
+            return {"allocate": 0.004 * share, "read": read * share, "donate": 0.02 * share, "decrypt": 0.03 * share,
+                    "prefill": prefill * 1.03, "switch": 0.003}  # fmt: skip
         if request.mode == "strawman":
             allocate = 0.12 * size / 27e6
             return {"allocate": allocate, "read": read, "donate": 0.006, "prefill": prefill * 1.02, "switch": 0.004}
@@ -181,8 +181,7 @@ class FakeBoard:
         assert on or not self.resident
         self.protected = on
 
-    def recall(self, pages: int, deadline: Deadline) -> RecallResult:
-        model = next(iter(self.resident))
+    def recall(self, model: str, pages: int, deadline: Deadline) -> RecallResult:
         self.resident[model] -= pages * PAGE
         self.scrubbed += round(pages * 0.4e-6 * HZ)
         return RecallResult(pages, self._spend(pages * 0.9e-6), round(pages * 1.1e-6 * HZ))

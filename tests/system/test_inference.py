@@ -83,6 +83,22 @@ def test_right_tokens_after_partial_recall(board: Session, infer: Infer, demo: P
         assert 0 < result.loaded_pages <= pages
 
 
+def test_weights_of_one_model_are_taken_back_alone(board: Session, infer: Infer, demo: Path) -> None:
+    """What a benchmark calls a share of a model is a share of its weights: an idle session keeps its memory, which
+    would go first if anybody's pages were asked for."""
+    limit = Deadline(60, "recall")
+    path = board.put_model(demo, limit)
+    infer()
+    weights = atrest.sealed_form(demo, limit).stat().st_size // 4096
+    before = board.client.stats(limit).info["secure_now"]
+    assert board.client.recall(weights // 2, limit, path).pages == weights // 2
+    assert board.client.stats(limit).info["secure_now"] == before - weights // 2
+    assert infer().loaded_pages == weights // 2
+    assert board.client.recall(2 * weights, limit, path).pages == weights
+    with pytest.raises(FlexError, match="No such file"):
+        board.client.recall(1, limit, "/data/nothing-there")
+
+
 def test_a_warm_prompt_moves_no_page_and_enters_for_its_tokens(board: Session, infer: Infer) -> None:
     """What a resident model costs is counted, not timed: a start, a return for each token, and nothing else."""
     tokens = 8

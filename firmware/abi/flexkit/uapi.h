@@ -92,10 +92,15 @@ struct flex_ioc_result {
 	char reason[160];
 };
 
-/* Take pages back now, what is needed last first, as the shrinker would. For tests and benchmarks. */
+#define FLEX_RECALL_ANY 0   /* from whoever has some, as the shrinker would */
+#define FLEX_RECALL_MODEL 1 /* the weights of one model alone */
+
+/* Take pages back now, what is needed last first. For tests and benchmarks. */
 struct flex_ioc_recall {
 	__u64 pages;              /* in: wanted; out: taken */
 	__u64 ticks;              /* out: board counter, the calls alone */
+	__u32 from;               /* FLEX_RECALL_* */
+	__u32 model;              /* handle, with FLEX_RECALL_MODEL */
 };
 
 struct flex_ioc_stats {

@@ -188,12 +188,29 @@ static long flex_ioc_cancel(struct flex_client *client, void *arg)
 	return 0;
 }
 
+static long flex_recall_model(struct flex_model *model, struct flex_ioc_recall *ask)
+{
+	const struct flex_scope weights = { .range = &model->range };
+
+	mutex_lock(&flex_models_lock);
+	ask->pages = model->open ? flex_recall(&weights, ask->pages, &ask->ticks) : 0;
+	mutex_unlock(&flex_models_lock);
+	return 0;
+}
+
 static long flex_ioc_recall(struct flex_client *client, void *arg)
 {
 	const struct flex_scope everybody = { 0 };
 	struct flex_ioc_recall *ask = arg;
+	struct flex_model *model = NULL;
 
+	if (ask->from == FLEX_RECALL_MODEL)
+		model = flex_client_model(client, ask->model);
+	if (ask->from > FLEX_RECALL_MODEL || (ask->from == FLEX_RECALL_MODEL && !model))
+		return -EINVAL;
 	ask->ticks = 0;
+	if (model)
+		return flex_recall_model(model, ask);
 	ask->pages = flex_recall(&everybody, ask->pages, &ask->ticks);
 	return 0;
 }
@@ -278,7 +295,7 @@ static const struct flex_command {
 	{ FLEX_IOC_GENERATE, false, flex_ioc_generate },
 	{ FLEX_IOC_RESULT, true, flex_ioc_result },
 	{ FLEX_IOC_CANCEL, false, flex_ioc_cancel },
-	{ FLEX_IOC_RECALL, true, flex_ioc_recall },
+	{ FLEX_IOC_RECALL, false, flex_ioc_recall },
 	{ FLEX_IOC_STATS, true, flex_ioc_stats },
 	{ FLEX_IOC_PANIC, true, flex_ioc_panic },
 	{ FLEX_IOC_PROTECT, true, flex_ioc_protect },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 from fake_run import bench, whole_report
@@ -87,6 +88,17 @@ def test_what_bounds_a_missed_goal_is_told_from_the_breakdown(tmp_path: Path) ->
     assert all(figure.why.startswith("switch ") for figure in found.missed)
     half = standing(report, "Time to first token, half of the weights cached")
     assert len(half.figures) == 4
+    parts = {
+        (row.key.model, row.key.prompt_tokens, row.key.metric): row.result.present
+        for row in report.rows
+        if row.key.mode == "flexserve" and row.key.cache == 0.5
+    }
+    asked = [(model, prompt) for model, prompt, metric in parts if metric == "ttft"]
+    expected = []
+    for answer in asked:
+        rounds = zip(*(parts[*answer, metric] for metric in ("ttft", "ttft.prefill", "ttft.decrypt")), strict=True)
+        expected.append(median(whole / (compute + decrypt) for whole, compute, decrypt in rounds))
+    assert sorted(figure.value for figure in half.figures) == pytest.approx(sorted(expected))
 
 
 def test_the_page_shows_goals_with_their_verdicts_and_where_the_others_are_measured(switch: Report) -> None:

@@ -221,7 +221,7 @@ def test_what_each_design_adds_is_drawn_without_the_compute(tmp_path: Path) -> N
     report = whole_report(bench(tmp_path, suite="ttft", rounds=2, modes=["strawman", "strawman-opt", "flexserve"]))
     charts = view.other_charts(report)
     assert {segment.part for chart in charts for stack in chart.stacks for segment in stack.segments} == {
-        "allocate", "read", "donate", "switch",
+        "allocate", "read", "donate", "decrypt", "switch",
     }  # fmt: skip
     under_pressure = [chart.title for chart in charts if "memory" in chart.title]
     assert len(under_pressure) == 2 * 2

@@ -170,8 +170,8 @@ class BenchBoard(Protocol):
     def protect(self, on: bool, deadline: Deadline) -> None:
         """Switch stage 2 and the SMMU on or off (FLEX_IOC_PROTECT); refused for "off" while anything is secure."""
 
-    def recall(self, pages: int, deadline: Deadline) -> RecallResult:
-        """FLEX_IOC_RECALL: take pages back now."""
+    def recall(self, model: str, pages: int, deadline: Deadline) -> RecallResult:
+        """FLEX_IOC_RECALL: take pages of a resident model's weights back now."""
 
     def drop_cached(self, path: str, size_bytes: int, deadline: Deadline) -> int:
         """Read so much of a file into Linux's page cache, and let it give them up: the ticks of that. FlexError when it

@@ -9,7 +9,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from flexkit.bench.board import BenchBoard, BoardFacts, Flavour, Mode, RunRequest, RunResult, Spent, Stats, StepKind
+from flexkit.bench.board import (
+    BenchBoard,
+    BoardFacts,
+    Flavour,
+    Mode,
+    RecallResult,
+    RunRequest,
+    RunResult,
+    Spent,
+    Stats,
+    StepKind,
+)
 from flexkit.bench.oracle import Expected
 from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Recorder, cell
@@ -173,6 +184,15 @@ class Session:
         self._protected = None
         return self.board.measure(kind, count, batch, self.within(self.limits.program, f"time {count} steps ({kind})"))
 
+    def recall(self, model: ModelFile, pages: int) -> RecallResult:
+        """Take so many pages of a resident model's weights back, and nobody else's: working memory that waits for the
+        next prompt would go first, and cost nothing to lose. FlexError when others came than were asked for."""
+        path = self.remote(model, "flexserve")
+        taken = self.board.recall(path, pages, self.within(self.limits.command, "recall weights"))
+        if taken.pages != pages:
+            raise FlexError(f"{taken.pages} pages of {model.label} came back, not {pages}")
+        return taken
+
     def stats(self) -> Stats:
         """The driver's and the monitor's counters now."""
         return self.board.stats(self.within(self.limits.command, "read counters"))
@@ -202,10 +222,7 @@ class Session:
 
     def _leave(self, model: ModelFile, share: float) -> None:
         """Take back so much of a resident model that only this share of it is left."""
-        pages = round((1 - share) * model.path.stat().st_size / PAGE)
-        taken = self.board.recall(pages, self.within(self.limits.command, "recall weights"))
-        if taken.pages != pages:
-            raise FlexError(f"{taken.pages} pages of {model.label} came back, not {pages}")
+        self.recall(model, round((1 - share) * model.path.stat().st_size / PAGE))
 
     def _protect(self, on: bool) -> None:
         if self._protected is not on:

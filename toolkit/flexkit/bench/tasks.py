@@ -12,7 +12,7 @@ from flexkit.bench.board import ExecResult, FaultResult, RunResult
 from flexkit.bench.pressure import DROP_PAGE_CACHE, ended_well, pressed, shell
 from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Metric, put_generation
-from flexkit.bench.session import Question, Session, ms, share_left
+from flexkit.bench.session import ModelFile, Question, Session, ms, share_left
 from flexkit.bench.suites import Reclaim, Slowdown, Variant
 from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, FlexError
@@ -128,7 +128,7 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
         with session.recorder.attempt("reclaim", demand, **where, subject="next answer"):
             question.expected.check(session.ask(question, warm))
         with session.recorder.attempt("reclaim", asked, partly, **where, subject="memory asked of the driver"):
-            _measure_asked(session, spec, asked, round_)
+            _measure_asked(session, spec, question.model, asked, round_)
         with session.recorder.attempt("reclaim", asked, partly, **where, subject="next answer"):
             result = session.ask(question, warm)
             question.expected.check(result)
@@ -205,13 +205,10 @@ def _measure_demand(session: Session, spec: Reclaim, cell: Key, round_: int) -> 
     _put_reclaim(session, cell, round_, fault.ticks, fault.recalled_pages * PAGE)
 
 
-def _measure_asked(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
-    pages = spec.size_bytes // PAGE
+def _measure_asked(session: Session, spec: Reclaim, model: ModelFile, cell: Key, round_: int) -> None:
     before = session.stats().monitor("scrub_ticks")
-    taken = session.board.recall(pages, session.within(session.limits.command, "recall pages"))
+    taken = session.recall(model, spec.size_bytes // PAGE)
     scrub = session.stats().monitor("scrub_ticks") - before
-    if taken.pages != pages:
-        raise FlexError(f"{taken.pages} pages came back, not {pages}")
     _put_reclaim(session, cell, round_, taken.ticks, taken.pages * PAGE)
     session.recorder.put(cell, record.RECLAIM_COST, round_, ms(taken.whole, session.counter_hz))
     session.recorder.put(cell, record.RECLAIM_COST_ALONE, round_, ms(taken.whole - scrub, session.counter_hz))

@@ -119,8 +119,8 @@ class LinkBoard(BenchBoard):
         self._running.client.protect(on, deadline)
 
     @_explained
-    def recall(self, pages: int, deadline: Deadline) -> RecallResult:
-        found = self._running.client.recall(pages, deadline)
+    def recall(self, model: str, pages: int, deadline: Deadline) -> RecallResult:
+        found = self._running.client.recall(pages, deadline, model)
         return RecallResult(found.pages, found.ticks, found.whole)
 
     @_explained

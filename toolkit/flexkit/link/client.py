@@ -264,9 +264,10 @@ class Client:
         """Switch stage 2 and the SMMU on or off."""
         self._call(Msg.PROTECT, [(Tag.ON, int(on))], "protect", deadline)
 
-    def recall(self, pages: int, deadline: Deadline) -> Recalled:
-        """Take pages back now."""
-        message = self._call(Msg.RECALL, [(Tag.PAGES, pages)], "recall", deadline)
+    def recall(self, pages: int, deadline: Deadline, model: str | None = None) -> Recalled:
+        """Take pages back now: of this model's weights, or whoever's."""
+        named: list[Field] = [] if model is None else [(Tag.MODEL, model)]
+        message = self._call(Msg.RECALL, [(Tag.PAGES, pages), *named], "recall", deadline)
         return Recalled(message.number(Tag.PAGES), message.number(Tag.TICKS), message.number(Tag.SPENT))
 
     def drop_cached(self, path: str, size: int, deadline: Deadline) -> Dropped:

@@ -12,11 +12,12 @@ from faulty_medium import NONE, SECTOR, Faults, FaultyMedium, HostDied, Store
 from flexkit import boards
 from flexkit.boards import Instance, Medium
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
+from flexkit.deployed.ledger import KeptImage
+from flexkit.deployed.plan import Plan
 from flexkit.errors import FlexError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, deploy, golden, make_plan, set_golden
-from flexkit.flash.ledger import KeptImage
-from flexkit.flash.plan import Plan
+from flexkit.flash import deploy, golden, set_golden
 
 CHUNK = 4096
 LARGEST = 24 * CHUNK

@@ -17,9 +17,10 @@ from fake_qemu import install
 from flexkit import boards
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
+from flexkit.deployed import make_plan
+from flexkit.deployed.ledger import KeptImage
 from flexkit.events import Bus
-from flexkit.flash import deploy, make_plan
-from flexkit.flash.ledger import KeptImage
+from flexkit.flash import deploy
 
 BUILD = "ab" * 16
 

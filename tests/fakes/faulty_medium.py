@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from flexkit.deadline import Deadline
-from flexkit.flash.plan import Write
+from flexkit.deployed.plan import Write
 from flexkit.flash.protocol import FlashMedium, NeedsHands, Trouble
 
 SECTOR = 512

@@ -15,10 +15,10 @@ from flexkit import boards, build, models
 from flexkit.boards.lab import Instance
 from flexkit.build.manifest import Flavour, Manifest
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import make_plan
 from flexkit.drivers import Session, open_board
 from flexkit.events import Bus
 from flexkit.flash.deploy import deploy
-from flexkit.flash.plan import make_plan
 from flexkit.link.client import InferRequest, InferResult
 
 BOARD = "qemu-virt"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from flexkit import boards, paths
+from flexkit.bench.linked import LinkBoard
 from flexkit.boards.lab import Instance
 from flexkit.cli.main import run
 from flexkit.drivers.qemu import PROGRAM
-from flexkit.link.bench import LinkBoard
 from flexkit.report.schema import load
 
 

@@ -10,9 +10,10 @@ from flexkit import boards, build
 from flexkit.boards import Instance, Medium, Way
 from flexkit.build.manifest import Manifest
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
 from flexkit.drivers import qemu
 from flexkit.events import Bus, Event, Phase
-from flexkit.flash import Ledger, deploy, make_plan
+from flexkit.flash import deploy
 from flexkit.flash.protocol import FlashMedium
 from flexkit.flash.ways.choose import Ways
 from flexkit.flash.ways.emulated import EmulatedUBoot

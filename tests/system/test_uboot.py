@@ -9,10 +9,10 @@ import pytest
 
 from flexkit import boards, build, engine
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import make_plan
 from flexkit.drivers import Session, open_board
 from flexkit.events import Bus
 from flexkit.flash.deploy import deploy
-from flexkit.flash.plan import make_plan
 from flexkit.link.client import InferRequest
 
 BOARD = "qemu-virt-uboot"

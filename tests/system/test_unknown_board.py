@@ -21,11 +21,12 @@ from flexkit.build.manifest import Image, Manifest
 from flexkit.build.store import file_hash
 from flexkit.cli.main import run
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
 from flexkit.drivers import open_board
 from flexkit.drivers.qemu import free_port
 from flexkit.errors import FlashError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, make_plan, slots
+from flexkit.flash import slots
 from flexkit.report.schema import load
 
 TYPE = "qemu-virt-uboot"

@@ -10,6 +10,7 @@ import pytest
 
 from flexkit import boards, paths
 from flexkit.bench import reference
+from flexkit.bench.linked import open_bench_board
 from flexkit.bench.probes import SWITCH
 from flexkit.bench.record import Recorder
 from flexkit.bench.runner import Measured
@@ -21,7 +22,6 @@ from flexkit.build.manifest import Manifest
 from flexkit.cli.main import run
 from flexkit.deadline import Deadline
 from flexkit.events import Bus
-from flexkit.link.bench import open_bench_board
 from flexkit.report.compare import compare
 from flexkit.report.schema import load
 

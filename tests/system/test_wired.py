@@ -21,11 +21,11 @@ from flexkit.boards import LabBoard
 from flexkit.build.manifest import Manifest
 from flexkit.cli.main import run
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import make_plan
 from flexkit.drivers.logs import newest_log
 from flexkit.drivers.qemu import free_port
 from flexkit.events import Bus
 from flexkit.flash.deploy import deploy
-from flexkit.flash.plan import make_plan
 
 STORY = ["-m", "demo", "-p", "Once upon a time", "-n", "8", "--ignore-eos", "--json"]
 

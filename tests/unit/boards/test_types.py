@@ -11,7 +11,7 @@ import pytest
 from flexkit import boards
 from flexkit.boards import header, overlay
 from flexkit.build import Image, layout
-from flexkit.flash.plan import make_plan
+from flexkit.deployed.plan import make_plan
 
 HARDWARE = [name for name in boards.known() if not boards.load(name).emulated]
 RK3588 = ["orangepi-5-plus", "orangepi-5-max", "rock-5b"]

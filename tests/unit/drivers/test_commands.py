@@ -18,10 +18,10 @@ import pytest
 from fake_agent import AGENT_ID
 from fake_site import BUILD, Site, emulators
 
-from flexkit import paths
+from flexkit import lock, paths
 from flexkit.cli.main import run
-from flexkit.drivers import access, lock, qemu, session
-from flexkit.flash import Ledger
+from flexkit.deployed import Ledger
+from flexkit.drivers import access, qemu, session
 from flexkit.models import inspect
 
 DEMO = paths.project() / "models/demo.gguf"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from flexkit import lock
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock
 from flexkit.errors import Busy
 
 
@@ -33,7 +33,7 @@ def test_the_holder_is_named_while_it_holds() -> None:
 
 def test_the_lock_dies_with_its_holder() -> None:
     program = (
-        "import time\nfrom flexkit.drivers import lock\nwith lock.acquire('b'):\n    print('has', flush=True)\n"
+        "import time\nfrom flexkit import lock\nwith lock.acquire('b'):\n    print('has', flush=True)\n"
         "    time.sleep(60)\n"
     )
     top = Path(lock.__file__).resolve().parents[2]

@@ -17,13 +17,13 @@ from fake_site import Site, emulators
 
 from flexkit import boards, proc
 from flexkit.deadline import Deadline
+from flexkit.deployed import Deployment, Ledger
 from flexkit.drivers import Session, open_board, qemu
 from flexkit.drivers.access import power_off, power_on
 from flexkit.drivers.session import mismatches, model_name
 from flexkit.drivers.ssh import lab_key
 from flexkit.errors import BoardLost, Busy, FlashError, MissingTool, TimedOut
 from flexkit.events import Bus
-from flexkit.flash import Deployment, Ledger
 from flexkit.link.client import Identity
 
 

@@ -11,11 +11,12 @@ from fake_site import BUILD, Site, emulators
 from flexkit import boards
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
 from flexkit.drivers import open_board, qemu
 from flexkit.drivers.access import power_off, power_on
 from flexkit.errors import Busy
 from flexkit.events import Bus
-from flexkit.flash import Ledger, deploy, make_plan
+from flexkit.flash import deploy
 
 NAMES = ("left", "right", "spare")
 

@@ -13,10 +13,11 @@ from flexkit import boards
 from flexkit.boards import Instance, LabBoard
 from flexkit.build import gpt
 from flexkit.deadline import Deadline
+from flexkit.deployed import make_plan
+from flexkit.deployed.ledger import KeptImage
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
-from flexkit.flash import deploy, make_plan
-from flexkit.flash.ledger import KeptImage
+from flexkit.flash import deploy
 from flexkit.flash.medium import FileMedium
 from flexkit.flash.ways.choose import Ways
 

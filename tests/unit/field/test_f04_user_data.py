@@ -11,12 +11,13 @@ from fake_site import BUILD, Site
 
 from flexkit import paths
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
+from flexkit.deployed.plan import Plan
 from flexkit.drivers import qemu
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, backups, deploy, make_plan, restore
+from flexkit.flash import backups, deploy, restore
 from flexkit.flash.medium import FileMedium
-from flexkit.flash.plan import Plan
 
 OTHER = "cd" * 16
 MODELS, KEYS = b"a user's models", b"keys"

@@ -13,9 +13,10 @@ from flexkit import boards, build, paths
 from flexkit.build.graph import Graph, Node
 from flexkit.build.store import file_hash, identity
 from flexkit.deadline import Deadline
+from flexkit.deployed import make_plan
 from flexkit.errors import FlashError
 from flexkit.events import Bus
-from flexkit.flash import deploy, make_plan
+from flexkit.flash import deploy
 
 STEPS = ("monitor", "payload", "kernel", "rootfs")
 

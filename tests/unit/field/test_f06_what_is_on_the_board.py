@@ -14,10 +14,10 @@ from fake_site import BUILD, Site, emulators
 
 from flexkit import build, paths
 from flexkit.bench import reference
+from flexkit.bench.linked import LinkBoard
 from flexkit.bench.session import ModelFile
 from flexkit.cli.main import run
-from flexkit.flash import Ledger
-from flexkit.link.bench import LinkBoard
+from flexkit.deployed import Ledger
 from flexkit.report.schema import load
 
 SAID = "f" * 32  # the agent that was built and flashed; the one that runs says AGENT_ID

@@ -10,10 +10,11 @@ import pytest
 from fake_site import BUILD, Site
 
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
 from flexkit.drivers import qemu
 from flexkit.errors import FlashError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, deploy, golden, make_plan, rollback, set_golden
+from flexkit.flash import deploy, golden, rollback, set_golden
 
 STALE = "cd" * 16
 

@@ -11,9 +11,10 @@ from fake_site import BUILD, Site
 
 from flexkit.bench.board import RunRequest, RunResult
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, make_plan
 from flexkit.errors import FlashError, FlexError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, deploy, make_plan
+from flexkit.flash import deploy
 from flexkit.report import html, view
 
 OTHER = "cd" * 16

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 from fake_site import Site
 
-from flexkit import boards
+from flexkit import boards, lock
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock, open_board, qemu
+from flexkit.deployed import make_plan
+from flexkit.drivers import open_board, qemu
 from flexkit.errors import Busy, FlashError
 from flexkit.events import Bus, Event, Phase
-from flexkit.flash import deploy, make_plan
+from flexkit.flash import deploy
 from flexkit.flash.ways.block import BlockMedium
 
 ONE, OTHER = "cd" * 16, "ef" * 16
 HOLDER = """
 import sys
-from flexkit.drivers import lock
+from flexkit import lock
 with lock.acquire("qemu-virt"):
     print("has it", flush=True)
     sys.stdin.read()

@@ -19,11 +19,12 @@ from flexkit import boards
 from flexkit.boards import Instance
 from flexkit.cli.main import run
 from flexkit.deadline import Deadline
+from flexkit.deployed import make_plan
 from flexkit.drivers import open_board
 from flexkit.drivers.bind import bind_wired, console_of
 from flexkit.errors import BoardLost
 from flexkit.events import Bus
-from flexkit.flash import deploy, make_plan
+from flexkit.flash import deploy
 from flexkit.flash.ways.choose import Ways
 
 LAB = """

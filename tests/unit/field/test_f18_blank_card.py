@@ -16,9 +16,10 @@ from flexkit.boards import Instance, LabBoard
 from flexkit.build import gpt, layout
 from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
+from flexkit.deployed import make_plan
 from flexkit.errors import FlashError
 from flexkit.events import Bus
-from flexkit.flash import make_plan, rehearse
+from flexkit.flash import rehearse
 
 SECTOR = 512
 ID_BLOCK, FIT = b"RKNS", bytes.fromhex("d00dfeed")

@@ -16,10 +16,10 @@ from vendor_tools import FakeBoard, ToolFaults
 
 from flexkit.boards.schema import Usb
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError
 from flexkit.flash.engine import write_region
 from flexkit.flash.journal import Journal
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands
 from flexkit.flash.ways.rockusb import RockUsb
 from flexkit.flash.ways.tool import Limits, Rescue

@@ -14,10 +14,10 @@ import pytest
 from vendor_tools import FakeBoard
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.drivers.protocols import Shell, Transfer
 from flexkit.errors import BoardLost, FlashError
 from flexkit.flash.engine import write_region
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways.block import BlockMedium
 from flexkit.flash.ways.ssh import SshMedium

@@ -12,12 +12,12 @@ from flexkit.boards import Instance, LabBoard, Medium, Way
 from flexkit.boards.schema import UBoot, Usb
 from flexkit.boards.wiring import CommandBootMode, CommandPower
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.drivers.bind import Drivers
 from flexkit.drivers.protocols import Power, Reset
 from flexkit.errors import FlashError
 from flexkit.events import Bus
 from flexkit.flash.medium import FileMedium
-from flexkit.flash.plan import Write
 from flexkit.flash.ways.block import BlockMedium
 from flexkit.flash.ways.choose import Ways, loaders, shown
 from flexkit.flash.ways.dfu import Dfu

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from fake_site import BUILD, Site
 
-from flexkit import boards, build
+from flexkit import boards, build, lock
 from flexkit.build import Manifest
 from flexkit.build.manifest import Image
 from flexkit.cli.main import run
-from flexkit.drivers import lock, qemu
-from flexkit.flash import Ledger
+from flexkit.deployed import Ledger
+from flexkit.drivers import qemu
 
 OTHER = "cd" * 16
 

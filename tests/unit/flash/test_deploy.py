@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 from fake_site import BUILD, Site
 
-from flexkit import paths
+from flexkit import lock, paths
 from flexkit.boards import Instance, Medium, Way
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock, qemu
+from flexkit.deployed import Ledger, make_plan
+from flexkit.drivers import qemu
+from flexkit.drivers.staging import stage
 from flexkit.errors import FlashError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, deploy, golden, make_plan, rehearse, rollback, set_golden
+from flexkit.flash import deploy, golden, rehearse, rollback, set_golden
 from flexkit.flash.protocol import FlashMedium
-from flexkit.flash.staging import stage
 from flexkit.flash.ways.choose import Ways
 
 OTHER = "cd" * 16

@@ -10,10 +10,10 @@ import pytest
 from faulty_medium import SECTOR, Faults, FaultyMedium, HostDied, Store
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError, TimedOut
 from flexkit.flash.engine import steady_read, write_region
 from flexkit.flash.journal import Journal
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands
 
 CHUNK = 2048

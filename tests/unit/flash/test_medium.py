@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError, TimedOut
 from flexkit.flash.engine import write_region
 from flexkit.flash.medium import FileMedium
-from flexkit.flash.plan import Write
 
 CHUNK = 1000
 SIZE = 10_000

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from flexkit import boards
+from flexkit.deployed import make_plan
+from flexkit.deployed.ledger import KeptImage
 from flexkit.errors import BadInput, FlashError
-from flexkit.flash import make_plan
-from flexkit.flash.ledger import KeptImage
 
 BOARD = boards.load("qemu-virt")
 IMAGES = {

@@ -12,10 +12,11 @@ from fake_site import BUILD, Site
 from flexkit import boards
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
+from flexkit.deployed import Ledger, Plan, make_plan
+from flexkit.deployed.ledger import KeptImage
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
-from flexkit.flash import Ledger, Plan, deploy, make_plan, slots
-from flexkit.flash.ledger import KeptImage
+from flexkit.flash import deploy, slots
 from flexkit.flash.ways.choose import Ways, shown
 
 OTHER = "cd" * 16

@@ -12,10 +12,10 @@ from fake_uboot import Commands, sparse_read, sparse_write
 
 from flexkit.boards.schema import Stage, UBoot
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.drivers.console import Console
 from flexkit.errors import BadInput, FlashError
 from flexkit.flash.engine import steady_read, write_region
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways import ymodem
 from flexkit.flash.ways.prompt import Prompt

@@ -17,9 +17,9 @@ from vendor_tools import FakeBoard, ToolFaults
 
 from flexkit.boards.schema import Usb
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError, MissingTool
 from flexkit.flash.engine import Outcome, write_region
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands
 from flexkit.flash.ways.dfu import Dfu, Setting
 from flexkit.flash.ways.fastboot import Fastboot, Uuu

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from flexkit.bench import counters, probing, record, tasks
+from flexkit.bench.asking import measure_on, run_on, stats_on
 from flexkit.bench.board import BoardFacts, RunRequest, RunResult, Spent, Stats
 from flexkit.bench.probes import Probe
 from flexkit.bench.record import Metric, one_line, put_generation
@@ -21,7 +22,6 @@ from flexkit.bench.session import Question
 from flexkit.bench.suites import Generation, Suite, Variant
 from flexkit.errors import BadInput, FlexError
 from flexkit.link import batch as link_batch
-from flexkit.link.bench import measure_on, run_on, stats_on
 from flexkit.link.client import Client
 from flexkit.models import atrest
 from flexkit.report.schema import Key

@@ -14,6 +14,7 @@ from flexkit import boards, build, paths
 from flexkit.bench import lines, reference, virtual
 from flexkit.bench.assemble import Built, Run, report
 from flexkit.bench.board import Flavour
+from flexkit.bench.linked import open_bench_board
 from flexkit.bench.record import Recorder
 from flexkit.bench.runner import FLAVOURS, Runner
 from flexkit.bench.session import Session, Setting
@@ -24,7 +25,6 @@ from flexkit.deadline import Deadline
 from flexkit.drivers.logs import copy_logs
 from flexkit.errors import BadInput, FlexError, Invalid, TimedOut
 from flexkit.events import Bus, Event, Phase
-from flexkit.link.bench import open_bench_board
 from flexkit.report import store, verdict
 from flexkit.report.schema import Report
 

@@ -12,19 +12,19 @@ from typing import Any
 
 import click
 
-from flexkit import boards
+from flexkit import boards, lock
 from flexkit.boards import Instance
 from flexkit.build import Flavour
 from flexkit.cli import terminal
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option, write_raw
 from flexkit.cli.flash import flavour_option
 from flexkit.deadline import Deadline
-from flexkit.drivers import Session, lock, open_board, qemu
+from flexkit.deployed import Ledger
+from flexkit.drivers import Session, open_board, qemu
 from flexkit.drivers.access import open_console, power_off, power_on
 from flexkit.drivers.bind import bind_wired
 from flexkit.drivers.logs import follow_logs
 from flexkit.drivers.session import Via
-from flexkit.flash import Ledger
 
 _ENTRIES_SHOWN = 5
 _VIA = click.Choice(["serial", "ssh"])

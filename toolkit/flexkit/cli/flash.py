@@ -15,8 +15,9 @@ from flexkit.boards.medium import Tool
 from flexkit.build import Flavour, Manifest
 from flexkit.cli.common import board_option, bus, json_option, print_json, source_option, timeout_option
 from flexkit.deadline import Deadline
+from flexkit.deployed import Deployment, Plan, make_plan
 from flexkit.errors import BadInput
-from flexkit.flash import Deployment, Plan, backups, deploy, make_plan, set_golden, slots
+from flexkit.flash import backups, deploy, set_golden, slots
 from flexkit.flash import golden as flash_golden
 from flexkit.flash import rehearse as flash_rehearse
 from flexkit.flash import restore as flash_restore

@@ -6,16 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from flexkit import lock
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock, qemu
+from flexkit.deployed.ledger import Deployment, Ledger
+from flexkit.drivers import qemu
 from flexkit.drivers.bind import Drivers, bind_emulated, bind_wired, console_of
 from flexkit.drivers.console import Console
 from flexkit.drivers.session import Flavour, Session, Via, model_name, switch_on
+from flexkit.drivers.staging import stage
 from flexkit.errors import BoardLost, Busy, FlashError
 from flexkit.events import Bus
-from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.flash.staging import stage
 from flexkit.link.client import Identity
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from flexkit import paths
 from flexkit.deadline import Deadline
-from flexkit.drivers.lock import shared_folder
+from flexkit.lock import shared_folder
 
 _KEPT = 40
 _POLL_SECONDS = 0.1

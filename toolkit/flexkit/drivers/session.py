@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from flexkit.boards.lab import Instance
 from flexkit.boards.schema import Board
 from flexkit.deadline import Deadline
+from flexkit.deployed.ledger import Deployment, Ledger
 from flexkit.drivers.bind import Drivers, console_of
 from flexkit.drivers.console import Console, ConsoleTransport
 from flexkit.drivers.protocols import Counter
@@ -20,7 +21,6 @@ from flexkit.drivers.qemu import QemuPower
 from flexkit.drivers.ssh import Ssh, lab_key
 from flexkit.errors import BadInput, BoardLost, FlashError, TimedOut
 from flexkit.events import Bus
-from flexkit.flash.ledger import Deployment, Ledger
 from flexkit.link.client import AgentError, Client, Identity
 from flexkit.link.connection import Connection
 from flexkit.models import atrest

@@ -14,12 +14,12 @@ from typing import BinaryIO
 from flexkit import paths
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
-from flexkit.drivers.lock import shared_folder
+from flexkit.deployed.plan import Plan, Write
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
 from flexkit.flash.engine import Progress, steady_look, steady_read
-from flexkit.flash.plan import Plan, Write
 from flexkit.flash.protocol import FlashMedium
+from flexkit.lock import shared_folder
 
 _SHARE = 16  # parts of a piece that is not all zeros, each looked at again, until they are small enough to be read
 

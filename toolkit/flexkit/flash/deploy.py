@@ -12,20 +12,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flexkit import paths
+from flexkit import lock, paths
 from flexkit.boards import Instance, Medium
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock, qemu
+from flexkit.deployed import ledger as ledgers
+from flexkit.deployed.ledger import Deployment, Ledger
+from flexkit.deployed.plan import Plan, Write, make_plan
+from flexkit.drivers import qemu
 from flexkit.errors import Busy, FlashError, FlexError
 from flexkit.events import Bus
 from flexkit.flash import backup as backups_of
 from flexkit.flash import bmap
-from flexkit.flash import ledger as ledgers
 from flexkit.flash.backup import back_up
 from flexkit.flash.engine import Outcome, open_device, write_region
 from flexkit.flash.journal import Journal
-from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.flash.plan import Plan, Write, make_plan
 from flexkit.flash.protocol import FlashMedium, NeedsHands
 from flexkit.flash.ways.choose import Ways
 

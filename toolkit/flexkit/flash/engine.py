@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError, TimedOut
 from flexkit.flash.image import Chunk, Image, chunks, opened
 from flexkit.flash.journal import Journal
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import FlashMedium, NeedsHands, Trouble
 
 _WRITES = 12  # at 20 % of transfers damaged (FIELD F1) one chunk in ten million would still fail

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError
-from flexkit.flash.plan import Write
 
 
 @dataclass(frozen=True)

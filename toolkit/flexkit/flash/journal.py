@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from flexkit.drivers.lock import shared_folder
+from flexkit.deployed.plan import Write
 from flexkit.flash.image import Chunk
-from flexkit.flash.plan import Write
+from flexkit.lock import shared_folder
 
 
 class Journal:

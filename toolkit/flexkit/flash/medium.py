@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flexkit.deadline import Deadline
-from flexkit.drivers.lock import shared_file, shared_folder
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import FlashMedium
+from flexkit.lock import shared_file, shared_folder
 
 
 class FileMedium(FlashMedium):

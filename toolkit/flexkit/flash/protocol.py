@@ -6,9 +6,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.drivers.protocols import Medium
 from flexkit.errors import FlashError
-from flexkit.flash.plan import Write
 
 
 class Trouble(FlashError):

@@ -13,19 +13,19 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from flexkit import lock
 from flexkit.boards import Instance
 from flexkit.boards.slots import ARGUMENT, GOOD, SECTOR, SLOTS, Pair, State, other, pair_of
 from flexkit.deadline import Deadline
-from flexkit.drivers import lock
+from flexkit.deployed import ledger as ledgers
+from flexkit.deployed.ledger import Deployment, Ledger
+from flexkit.deployed.plan import Plan, Write
 from flexkit.drivers.access import bind, deployment_of
 from flexkit.drivers.session import Flavour, Session
 from flexkit.errors import BadInput, BoardLost, FlashError, FlexError, TimedOut
 from flexkit.events import Bus
-from flexkit.flash import ledger as ledgers
 from flexkit.flash.deploy import author, refuse_astray, refuse_missing
 from flexkit.flash.engine import Outcome, open_device, write_region
-from flexkit.flash.ledger import Deployment, Ledger
-from flexkit.flash.plan import Plan, Write
 from flexkit.flash.ways.ssh import SshMedium
 from flexkit.flash.ways.tool import Limits
 from flexkit.link.client import Client

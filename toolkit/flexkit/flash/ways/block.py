@@ -18,8 +18,8 @@ from pathlib import Path
 
 from flexkit import proc
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import Busy, FlashError, MissingTool
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import FlashMedium, NeedsHands, Trouble
 
 _BLKFLSBUF = 0x1261  # linux/fs.h: forget what is cached, so that reads come from the device

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from flexkit.boards import Instance, Medium, Way
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.drivers.bind import bind_wired
 from flexkit.drivers.protocols import Shell, Transfer
 from flexkit.drivers.qemu import media_folder
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
 from flexkit.flash.medium import FileMedium
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import FlashMedium
 from flexkit.flash.ways.block import BlockMedium
 from flexkit.flash.ways.dfu import Dfu, Setting

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import FlashError
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways.tool import Limits, Rescue, ToolMedium
 from flexkit.flash.ways.usb import UsbTarget

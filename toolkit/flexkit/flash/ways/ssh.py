@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.drivers.protocols import Shell, Transfer
 from flexkit.errors import BoardLost, FlashError, TimedOut
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways.tool import Limits, ToolMedium
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from flexkit.boards.schema import UBoot
 from flexkit.deadline import Deadline
+from flexkit.deployed.plan import Write
 from flexkit.errors import BoardLost, FlashError, TimedOut
-from flexkit.flash.plan import Write
 from flexkit.flash.protocol import NeedsHands, Trouble
 from flexkit.flash.ways import ymodem
 from flexkit.flash.ways.prompt import Prompt

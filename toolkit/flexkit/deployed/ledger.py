@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flexkit import paths
-from flexkit.drivers.lock import shared_file, shared_folder
+from flexkit.deployed.plan import Plan
 from flexkit.errors import FlashError
-from flexkit.flash.plan import Plan
+from flexkit.lock import shared_file, shared_folder
 
 _KEPT = 6
 _BLOCK = 1 << 16

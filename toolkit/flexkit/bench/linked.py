@@ -6,11 +6,12 @@ import functools
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from flexkit import build, proc
+from flexkit import build, lock, proc
+from flexkit.bench import asking
 from flexkit.bench.board import (
     BenchBoard,
     BoardFacts,
@@ -27,19 +28,20 @@ from flexkit.bench.board import (
 )
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
-from flexkit.drivers import Session, lock, qemu, virtual
+from flexkit.deployed import Ledger, make_plan
+from flexkit.deployed.ledger import Deployment
+from flexkit.drivers import Session, qemu, virtual
 from flexkit.drivers.access import bind, deployment_of
 from flexkit.drivers.session import Via, mismatches, model_name
+from flexkit.drivers.staging import stage
 from flexkit.errors import BoardLost, Busy, FlashError, FlexError, MissingTool
 from flexkit.events import Bus
-from flexkit.flash import Ledger, deploy_held, make_plan
-from flexkit.flash.ledger import Deployment
-from flexkit.flash.staging import stage
+from flexkit.flash import deploy_held
 from flexkit.flash.ways.choose import Ways
 from flexkit.link.batch import Batch
-from flexkit.link.client import Client, Identity, InferRequest, Job
+from flexkit.link.client import Identity, Job
 from flexkit.link.connection import Exchange
-from flexkit.link.protocol import Giver, MeasureKind
+from flexkit.link.protocol import Giver
 from flexkit.models import atrest
 
 _OFF_SECONDS = 15.0
@@ -108,7 +110,7 @@ class LinkBoard(BenchBoard):
 
     @_explained
     def run(self, request: RunRequest, deadline: Deadline) -> RunResult:
-        return run_on(self._running.client, request, deadline)
+        return asking.run_on(self._running.client, request, deadline)
 
     @_explained
     def forget(self, model: str, deadline: Deadline) -> None:
@@ -156,11 +158,11 @@ class LinkBoard(BenchBoard):
 
     @_explained
     def measure(self, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
-        return measure_on(self._running.client, kind, count, batch, deadline)
+        return asking.measure_on(self._running.client, kind, count, batch, deadline)
 
     @_explained
     def stats(self, deadline: Deadline) -> Stats:
-        return stats_on(self._running.client, deadline)
+        return asking.stats_on(self._running.client, deadline)
 
     @_explained
     def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
@@ -265,62 +267,6 @@ class LinkBoard(BenchBoard):
             emulator=_emulator_version(deadline) if self._instance.type.emulated else "",
             boot_seconds=boot_seconds,
         )
-
-
-def run_on(client: Client, request: RunRequest, deadline: Deadline) -> RunResult:
-    """One prompt, as the agent of this client runs it."""
-    asked = InferRequest(
-        model=request.model,
-        prompt=request.prompt,
-        tokens=request.n_predict,
-        mode=request.mode,
-        threads=request.threads,
-        context=request.context,
-        ignore_eos=request.ignore_eos,
-        drop_page_cache=request.drop_page_cache,
-    )
-    found = client.infer(asked, deadline)
-    # Where nothing is sealed there is no decryption to report, not even as a zero.
-    sealed = request.mode in atrest.SEALED_MODES
-    exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or sealed}
-    busy = {part: ticks for part, ticks in found.busy.items() if part in exposed}
-    return RunResult(
-        prompt_ids=found.prompt_ids,
-        tokens=tuple(token.id for token in found.tokens),
-        finish=found.finish,
-        submitted=found.submitted,
-        first_token=found.first_token,
-        finished=found.finished,
-        token_ticks=tuple(token.ticks for token in found.tokens),
-        exposed=exposed,
-        busy=busy,
-        switches=found.switches,
-        loaded_pages=found.loaded_pages,
-    )
-
-
-def measure_on(client: Client, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:
-    """Steps that the driver makes and times, as the agent of this client has it."""
-    found = client.measure(MeasureKind[kind.upper()], count, batch, deadline)
-    return Spent(**asdict(found))
-
-
-def stats_on(client: Client, deadline: Deadline) -> Stats:
-    """The driver's and the monitor's counters, as the agent of this client has them."""
-    found = client.stats(deadline)
-    if not found.driver:
-        return Stats()
-    extra = {f"driver.{name}": value for name, value in found.driver.items()}
-    extra |= {f"monitor.{name}": value for name, value in found.monitor.items()}
-    return Stats(
-        secure_pages=found.info["secure_now"],
-        recallable_pages=found.info["recallable_now"],
-        recalled=found.driver["recalled"],
-        recall_pinned=found.driver["recall_pinned"],
-        el3_max_ticks=found.monitor["el3_max_ticks"],
-        el3_max_call=found.monitor["el3_max_call"],
-        extra=extra,
-    )
 
 
 def _emulator_version(deadline: Deadline) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_agent import AGENT_ID, ConsoleAgent, host_agent
+from processes import wait_ended
 
 from flexkit import paths
 from flexkit.deadline import Deadline
@@ -65,15 +65,8 @@ def test_a_signal_is_part_of_the_status(client: Client) -> None:
 def test_the_deadline_ends_a_program_with_its_children(client: Client, tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     with pytest.raises(TimedOut):
-        client.execute(f"sleep 60 & echo $! > {pid}; wait", soon(3))
-    limit = soon()
-    while Path(f"/proc/{int(pid.read_text())}").exists() and not _is_zombie(int(pid.read_text())):
-        limit.check()
-        time.sleep(0.02)
-
-
-def _is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        client.execute(f"sleep 60 & echo $! > {pid}; wait", soon(5))
+    wait_ended(int(pid.read_text()), soon())
 
 
 def test_a_stray_child_does_not_hold_up_the_answer(client: Client) -> None:

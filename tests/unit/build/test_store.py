@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -58,17 +57,19 @@ def test_a_failed_part_is_made_again_from_an_empty_folder(tmp_path: Path) -> Non
 
 
 def test_two_builders_make_it_once(tmp_path: Path) -> None:
-    store, calls = Store(tmp_path), []
+    store, calls, twice = Store(tmp_path), [], threading.Event()
 
-    def slow(folder: Path) -> None:
+    def make(folder: Path) -> None:
         calls.append(folder)
-        time.sleep(0.3)
+        if len(calls) > 1:
+            twice.set()
+            return
+        second.start()
+        twice.wait(1)  # a second one would not wait in line: only how soon that shows depends on this
 
-    threads = [threading.Thread(target=store.get, args=("part", KEY, slow, soon())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    second = threading.Thread(target=store.get, args=("part", KEY, make, soon()))
+    store.get("part", KEY, make, soon())
+    second.join()
     assert len(calls) == 1
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from fake_agent import AGENT_ID
 from fake_site import Site, emulators
+from processes import wait_ended
 
 from flexkit import boards, proc
 from flexkit.deadline import Deadline
@@ -196,8 +197,7 @@ def test_a_killed_run_leaves_nothing_that_hinders_the_next(site: Site) -> None:
     state = qemu.running("qemu-virt")
     assert state is not None
     os.kill(state.pid, signal.SIGKILL)
-    while state.alive():
-        time.sleep(0.01)
+    wait_ended(state.pid, soon())
     with open_board(site.instance, soon(), Bus()) as session:
         session.client.ping(soon())
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_agent import ConsoleAgent, Harm, host_agent
+from processes import wait_ended
 from wire import DescriptorTransport, wired
 
 from flexkit.deadline import Deadline
@@ -83,7 +84,7 @@ def test_a_new_session_ends_what_the_last_one_began(console: ConsoleAgent, tmp_p
     with Connection(DescriptorTransport(os.dup(console.master), "second")) as second:
         second.wait_open(soon())
         Client(second).ping(soon())
-        assert not Path(f"/proc/{int(marker.read_text())}").exists()
+        wait_ended(int(marker.read_text()), soon())
 
 
 def test_an_agent_that_was_started_again_is_noticed_at_once() -> None:

@@ -125,6 +125,26 @@ def test_a_board_that_is_lost_exits_with_6_and_is_reported(site: Site, capsys: p
     assert site.board.closed
 
 
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_what_was_measured_before_an_interruption_is_kept(site: Site, stop: BaseException, code: int) -> None:
+    def spoil(request: RunRequest, result: RunResult, number: int) -> RunResult:
+        if number == 12:
+            raise stop
+        return result
+
+    site.board.spoil = spoil
+    try:
+        ended = run(["bench", "--suite", "ttft", "--rounds", "1"])
+    except SystemExit as error:
+        ended = int(str(error.code))
+    assert ended == code
+    made = load(site.reports / "latest")
+    assert not made.valid
+    assert any(row.result.valid for row in made.rows)
+    assert {attempt.why for attempt in made.attempts if attempt.outcome == "not run"} == {"interrupted"}
+    assert site.board.closed
+
+
 def test_the_report_names_build_board_and_models(site: Site) -> None:
     run(["bench", "--suite", "ttft", "--rounds", "1"])
     made = load(site.reports / "latest")

@@ -24,6 +24,7 @@ from flexkit.report.schema import Attempt, Row
 
 LOSSES = 2
 """Times that the board may be lost in one flavour before the rest of it is given up."""
+_INTERRUPTED = "interrupted"
 FLAVOURS: tuple[Flavour, ...] = ("flex", "stock")
 """flex first: its figures are the ones that people wait for."""
 
@@ -41,6 +42,8 @@ class Measured:
     """Seconds from the start of the run to the first value, host clock."""
     lost: FlexError | None = None
     """Why the board was lost for the last time, if it was."""
+    stopped: KeyboardInterrupt | SystemExit | None = None
+    """Ctrl-C or a signal that ended the run before its time: to be raised again when what there is has been kept."""
 
 
 @dataclass
@@ -56,6 +59,7 @@ class Runner:
     _questions: dict[tuple[ModelSpec, int, int], Question] = field(init=False, default_factory=dict)
     _stats: Stats | None = field(init=False, default=None)
     _lost: FlexError | None = field(init=False, default=None)
+    _stopped: KeyboardInterrupt | SystemExit | None = field(init=False, default=None)
 
     def run(self) -> Measured:
         """Measure everything. What the board fails at ends up in rows and attempts; raised is only what makes the
@@ -75,6 +79,7 @@ class Runner:
             self._stats,
             recorder.first_figure,
             self._lost,
+            self._stopped,
         )
 
     # Before the board is touched
@@ -152,11 +157,17 @@ class Runner:
                 if isinstance(error, BoardLost | TimedOut):
                     losses, self.session.up, self._lost = losses + 1, False, error
                 self._note_failure(job, error)
+            except (KeyboardInterrupt, SystemExit) as stop:
+                self._stopped = stop
+                self._abandon(jobs[number:], _INTERRUPTED)
+                return
         if self.session.up and flavour == "flex":
             self._stats = self.session.board.stats(self.session.within(self.session.limits.command, "read counters"))
 
     def _late(self) -> str | None:
-        """That there is no time left, if so."""
+        """That there is no time left, or that the run was interrupted, if so."""
+        if self._stopped:
+            return _INTERRUPTED
         deadline = self.session.deadline
         return f"no time left of {deadline.seconds:g} s" if deadline.expired else None
 
@@ -168,6 +179,9 @@ class Runner:
             self.session.bus.note("boot", error.message)
             self._lost = error
             return one_line(error.message)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            self._stopped = stop
+            return _INTERRUPTED
         return None
 
     def _note_failure(self, job: Job, error: FlexError) -> None:

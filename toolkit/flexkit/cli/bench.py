@@ -16,14 +16,14 @@ from flexkit.bench.assemble import Built, Run, report
 from flexkit.bench.board import Flavour
 from flexkit.bench.linked import open_bench_board
 from flexkit.bench.record import Recorder
-from flexkit.bench.runner import FLAVOURS, Runner
+from flexkit.bench.runner import FLAVOURS, Measured, Runner
 from flexkit.bench.session import Session, Setting
 from flexkit.bench.suites import FLAVOUR_OF, MODES, SUITES, Suite, find
 from flexkit.bench.virtual import VirtualRunner
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.drivers.logs import copy_logs
-from flexkit.errors import BadInput, FlexError, Invalid, TimedOut
+from flexkit.errors import BadInput, Invalid, TimedOut
 from flexkit.events import Bus, Event, Phase
 from flexkit.report import store, verdict
 from flexkit.report.schema import Report
@@ -57,7 +57,7 @@ def bench(
     as_json: bool,
     deadline: Deadline,
 ) -> None:
-    """Measure a board and write report.json and index.html.
+    """Measure a board and write report.json and index.html; also of a run that was interrupted.
 
     The report goes to reports/latest, or to the folder of -o, whose report is replaced; each run is also kept under
     reports/runs. Every answer is checked against the reference engine. Exit code 1 when a row is not valid.
@@ -75,7 +75,7 @@ def bench(
     if not click.get_current_context().find_root().params.get("verbose"):
         listener.subscribers.append(_tell)  # with -v all notes are told anyway
     started = datetime.now(UTC)
-    made, lost = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
+    made, measured = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
     folder = store.keep(made, output)
     copy_logs(instance.name, started, folder)
     page = folder / store.PAGE
@@ -86,19 +86,22 @@ def bench(
     else:
         click.echo(verdict.verdict(made))
         click.echo(str(page))
+    if measured.stopped:
+        raise measured.stopped
     if not made.valid:
         if deadline.expired:
             raise TimedOut(f"bench: not done after {deadline.seconds:g} s; the report says what was measured")
-        if lost:
-            lost.message = f"the board was not measured to the end, the report says what is missing: {lost.message}"
-            raise lost
+        if measured.lost:
+            why = measured.lost.message
+            measured.lost.message = f"the board was not measured to the end, the report says what is missing: {why}"
+            raise measured.lost
         raise Invalid("the benchmark is not valid; the report says why")
 
 
 def _measure(
     suite: Suite, instance: boards.Instance, threads: int, clock: str, seed: int, deadline: Deadline, bus: Bus
-) -> tuple[Report, FlexError | None]:
-    """Build what is not built, measure, and put the report together; with why the board was lost, if it was."""
+) -> tuple[Report, Measured]:
+    """Build what is not built, measure, and put the report together."""
     started, recorder = datetime.now(UTC), Recorder(suite.rounds)
     builds = {flavour: _built(instance, flavour, deadline, bus) for flavour in _flavours(suite)}
     with bus.step("models"):
@@ -116,7 +119,7 @@ def _measure(
         runner = chosen(suite, session, models, reference.oracle(), reference.prompt_of, seed)
         measured = runner.run_batch(target) if isinstance(runner, VirtualRunner) else runner.run()
     run = Run(suite, seed, threads, started, datetime.now(UTC), tuple(models.values()))
-    return report(run, measured, builds, instance, lines.trusted(paths.project(), instance.type)), measured.lost
+    return report(run, measured, builds, instance, lines.trusted(paths.project(), instance.type)), measured
 
 
 def _flavours(suite: Suite) -> list[Flavour]:

@@ -15,7 +15,7 @@ from flexkit.bench.linked import LinkBoard
 from flexkit.boards.lab import Instance
 from flexkit.cli.main import run
 from flexkit.drivers.qemu import PROGRAM
-from flexkit.report.schema import load
+from flexkit.report.reading import load
 
 
 @pytest.fixture(autouse=True)

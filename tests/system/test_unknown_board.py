@@ -27,7 +27,7 @@ from flexkit.drivers.qemu import free_port
 from flexkit.errors import FlashError
 from flexkit.events import Bus
 from flexkit.flash import slots
-from flexkit.report.schema import load
+from flexkit.report.reading import load
 
 TYPE = "qemu-virt-uboot"
 LIMIT = 900.0

@@ -23,7 +23,7 @@ from flexkit.cli.main import run
 from flexkit.deadline import Deadline
 from flexkit.events import Bus
 from flexkit.report.compare import compare
-from flexkit.report.schema import load
+from flexkit.report.reading import load
 
 LIMIT_SECONDS = 240.0
 

@@ -18,7 +18,7 @@ from flexkit.bench.session import ModelFile
 from flexkit.cli import bench as command
 from flexkit.cli.main import run
 from flexkit.errors import BoardLost, Busy
-from flexkit.report.schema import load
+from flexkit.report.reading import load
 
 
 @dataclass

@@ -18,7 +18,7 @@ from flexkit.bench.linked import LinkBoard
 from flexkit.bench.session import ModelFile
 from flexkit.cli.main import run
 from flexkit.deployed import Ledger
-from flexkit.report.schema import load
+from flexkit.report.reading import load
 
 SAID = "f" * 32  # the agent that was built and flashed; the one that runs says AGENT_ID
 

@@ -11,7 +11,8 @@ import pytest
 from flexkit import paths
 from flexkit.cli.main import run
 from flexkit.report import store
-from flexkit.report.schema import Report, Result, load
+from flexkit.report.reading import load
+from flexkit.report.schema import Report, Result
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from flexkit.errors import BadInput
-from flexkit.report import schema
-from flexkit.report.schema import Key, Report, Result, Row, load, parse
+from flexkit.report import reading
+from flexkit.report.reading import load, parse
+from flexkit.report.schema import Key, Report, Result, Row
 
 CONTRACT_FIELDS = [
     "suite", "metric", "unit", "better", "mode", "model", "prompt_tokens", "subject", "size_bytes", "cache",
@@ -123,7 +124,7 @@ def test_a_figure_that_is_not_a_number_is_never_written(tmp_path: Path) -> None:
 
 
 def test_key_fields_and_result_fields_are_the_row() -> None:
-    assert [*schema.KEY_FIELDS, *schema.RESULT_FIELDS] == CONTRACT_FIELDS
+    assert [*reading.KEY_FIELDS, *reading.RESULT_FIELDS] == CONTRACT_FIELDS
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fake_run import bench, whole_report
 
-from flexkit.report import html, steps, view
+from flexkit.report import html, steps, tables
 from flexkit.report.schema import Report
 
 
@@ -37,7 +37,7 @@ def test_steps_stand_over_a_null_call_and_a_cleared_page(switch: Report) -> None
     pairs = {(ratio.numerator.metric, ratio.denominator.metric) for ratio in switch.ratios}
     assert ("switch.donate", "switch.smc") in pairs
     assert ("switch.recall", "switch.clear") in pairs
-    names = {name for table in view.ratio_tables(switch) for name, _ in table.rows}
+    names = {name for table in tables.ratio_tables(switch) for name, _ in table.rows}
     assert "Donating a page ÷ Null call" in names
 
 
@@ -58,7 +58,7 @@ def test_cma_is_divided_by_flexmem_of_the_same_size_and_pressure(alloc: Report) 
         assert (ratio.numerator.subject, ratio.denominator.subject) == ("cma", "flexmem")
         assert ratio.numerator.size_bytes == ratio.denominator.size_bytes
         assert ratio.numerator.pressure == ratio.denominator.pressure
-    (claim,) = [claim for claim in view.beside(alloc) if "CMA" in claim.what]
+    (claim,) = [claim for claim in tables.beside(alloc) if "CMA" in claim.what]
     assert len(claim.ours) == 4
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from flexkit.errors import BadInput, FlexError
 from flexkit.report import history, store
-from flexkit.report.schema import Report, load
+from flexkit.report.reading import load
+from flexkit.report.schema import Report
 
 
 def test_a_run_is_kept_and_latest_is_a_relative_link(good: Report, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from flexkit.cli.common import FiniteFloat, json_option, print_json, timeout_opt
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, Invalid
 from flexkit.report import compare as comparison
-from flexkit.report import goals, store, verdict, view, words
+from flexkit.report import goals, store, tables, verdict, words
 from flexkit.report import history as past
-from flexkit.report.schema import Report, load
+from flexkit.report.reading import load
+from flexkit.report.schema import Report
 
 _REPORT = click.Path(path_type=Path)
 _LATEST = "[default: reports/latest]"
@@ -66,7 +67,7 @@ def _goals(found: Report) -> None:
 
 
 def _ratios(found: Report) -> None:
-    for table in view.ratio_tables(found):
+    for table in tables.ratio_tables(found):
         click.echo(f"\n{table.name}")
         wide = max(len(name) for name, _ in table.rows)
         far = max(map(len, table.places))

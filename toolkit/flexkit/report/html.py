@@ -7,7 +7,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from flexkit.report import goals, steps, verdict, view, words
+from flexkit.report import goals, steps, tables, verdict, view, words
 from flexkit.report.schema import Report
 
 _TEMPLATES = "flexkit.report", "templates"
@@ -28,6 +28,7 @@ def render(report: Report) -> str:
         report=report,
         verdict=verdict,
         view=view,
+        tables=tables,
         steps=steps,
         goals=goals,
         words=words,

@@ -11,7 +11,8 @@ from pathlib import Path
 from flexkit import paths, whole
 from flexkit.errors import BadInput, FlexError
 from flexkit.report import html
-from flexkit.report.schema import Report, load
+from flexkit.report.reading import load
+from flexkit.report.schema import Report
 
 REPORT = "report.json"
 PAGE = "index.html"

@@ -1,20 +1,17 @@
-"""The sections of the page, made from a report: charts and tables, as the template draws them."""
+"""The charts of the page, made from a report, as the template draws them; and the order in which things stand there."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from flexkit.report import stats, words
 from flexkit.report.charts import Chart, Named, StackChart, chart, stack_chart
-from flexkit.report.published import PUBLISHED, Published
-from flexkit.report.schema import Attempt, Key, Ratio, Report, Row
+from flexkit.report.schema import Key, Report, Row
 
 PARTS = ("allocate", "read", "donate", "decrypt", "prefill", "switch")
 _MODE_ORDER = tuple(words.MODE_NAMES)
-_LONG = 10_000
 _CACHE_ORDER = {"cold": 0, "warm": 2}
 _WITHOUT_SECURE = {
     "reclaim.pagecache": ("From page cache", "nothing secure"),
@@ -31,24 +28,6 @@ _PRESSURE_WORDS = {
     "anon": ("Taken by a process", "that needs the memory"),
     "idle": ("Asked of the driver", "calls alone"),
 }
-
-
-@dataclass(frozen=True)
-class Beside:
-    """A published figure and ours."""
-
-    what: str
-    figure: str
-    source: str
-    evidence: str
-    """Of ours."""
-    ours: tuple[tuple[str, str], ...]
-    """(figure, configuration and n)"""
-    by: str
-    """The suite that measures it."""
-
-
-# Charts -------------------------------------------------------------------------------------------------------------
 
 
 def answer_charts(report: Report, metric: str) -> list[Chart]:
@@ -149,7 +128,7 @@ def _by_place(report: Report, metric: str) -> list[tuple[str, list[Named]]]:
     for row in _metric(report, metric):
         if row.key.subject is None and not isinstance(row.key.cache, float):
             places.setdefault((row.key.pressure or "", row.key.model, row.key.prompt_tokens), []).append(row)
-    order = _place_order(report)
+    order = place_order(report)
     found = []
     for place in sorted(places, key=lambda place: (order.get(place[1:], (0.0, 0)), place[0])):
         rows = places[place]
@@ -157,7 +136,7 @@ def _by_place(report: Report, metric: str) -> list[tuple[str, list[Named]]]:
     return found
 
 
-def _place_order(report: Report) -> dict[tuple[str | None, int | None], tuple[float, int]]:
+def place_order(report: Report) -> dict[tuple[str | None, int | None], tuple[float, int]]:
     """Models by how long their first tokens take, then by prompt: the same order in every section."""
     rows = [row for row in _metric(report, "ttft") if row.key.subject is None]
     slowest: dict[str | None, float] = {}
@@ -210,133 +189,3 @@ def _median_text(row: Row | None) -> str:
 
 def _metric(report: Report, metric: str) -> list[Row]:
     return [row for row in report.rows if row.key.metric == metric]
-
-
-# Tables -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class RatioTable:
-    """The comparisons of one metric: a column for each configuration, a row for each pair of modes. A cell is
-    (ratio, interval, n) as text, or None where there is no ratio."""
-
-    metric: str
-    name: str
-    places: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, str, str] | None, ...]], ...]
-
-
-def ratio_tables(report: Report) -> list[RatioTable]:
-    return [_ratio_table(report, metric) for metric in dict.fromkeys(ratio.metric for ratio in report.ratios)]
-
-
-def _ratio_table(report: Report, metric: str) -> RatioTable:
-    found = [ratio for ratio in report.ratios if ratio.metric == metric]
-    order = _place_order(report)
-    keys = [ratio.numerator for ratio in found]
-    keys.sort(
-        key=lambda key: (order.get((key.model, key.prompt_tokens), (0.0, 0)), key.pressure or "", key.size_bytes or 0)
-    )
-    places = tuple(dict.fromkeys(_ratio_place(key) for key in keys))
-    cells = {(_pair_name(ratio), _ratio_place(ratio.numerator)): _ratio_cell(ratio) for ratio in found}
-    names = dict.fromkeys(name for name, _ in cells)
-    rows = tuple((name, tuple(cells.get((name, place)) for place in places)) for name in names)
-    return RatioTable(metric, words.metric_name(metric), places, rows)
-
-
-def _ratio_place(key: Key) -> str:
-    """Allocators are the two sides of their ratios, not a part of the place."""
-    return words.place(replace(key, subject=None) if key.metric == "alloc.latency" else key)
-
-
-def _pair_name(ratio: Ratio) -> str:
-    above, below = ratio.numerator, ratio.denominator
-    if above.metric != below.metric:
-        return f"{words.metric_name(above.metric)} ÷ {words.metric_name(below.metric)}"
-    if above.subject != below.subject:
-        return f"{above.subject} ÷ {below.subject}"
-    return f"{words.side(ratio.numerator)} ÷ {words.side(ratio.denominator)}"
-
-
-def _ratio_cell(ratio: Ratio) -> tuple[str, str, str]:
-    interval = "" if ratio.ci95 is None else f"{words.exact(ratio.ci95[0])} to {words.exact(ratio.ci95[1])}"
-    return words.figure(ratio.median, "ratio"), interval, f"n = {ratio.n}{'' if ratio.paired else ', two boots'}"
-
-
-def beside(report: Report) -> list[Beside]:
-    """Published figures with those of ours that mean the same, each with its evidence."""
-    order = _place_order(report)
-    ratios = sorted(
-        report.ratios, key=lambda ratio: order.get((ratio.numerator.model, ratio.numerator.prompt_tokens), (0.0, 0))
-    )
-    return [_beside(claim, [ratio for ratio in ratios if claim.ours(ratio)]) for claim in PUBLISHED]
-
-
-def _beside(claim: Published, ours: Sequence[Ratio]) -> Beside:
-    labels = dict.fromkeys(f"{ratio.denominator.evidence}, clock {ratio.denominator.clock}" for ratio in ours)
-    figures = tuple(
-        (words.figure(ratio.median, "ratio"), f"{_ratio_place(ratio.denominator)}; n\u00a0=\u00a0{ratio.n}")
-        for ratio in ours
-    )
-    return Beside(claim.what, claim.figure, f"{claim.source}: {claim.where}", "; ".join(labels), figures, claim.by)
-
-
-def row_table(report: Report) -> list[dict[str, Any]]:
-    table = []
-    for row in report.rows:
-        interval = stats.ci95(row.result.present)
-        middle = stats.median(row.result.present)
-        table.append(
-            {
-                "metric": row.key.metric,
-                "what": words.side(row.key),
-                "place": words.place(row.key),
-                "unit": row.key.unit,
-                "median": "missing" if middle is None else words.exact(middle),
-                "ci95": "–" if interval is None else f"{words.exact(interval[0])} to {words.exact(interval[1])}",
-                "n": len(row.result.present),
-                "values": ", ".join("missing" if v is None else words.exact(v) for v in row.result.values) or "none",
-                "valid": row.result.valid,
-                "why": row.result.why or "",
-            }
-        )
-    return table
-
-
-def outcomes(report: Report) -> list[tuple[str, int]]:
-    """How many attempts had which outcome."""
-    return Counter(attempt.outcome for attempt in report.attempts).most_common()
-
-
-def failures(report: Report) -> list[Attempt]:
-    return [attempt for attempt in report.attempts if attempt.outcome != "ok"]
-
-
-def facts(value: Any) -> list[tuple[str, str]]:
-    """A mapping of provenance as (name, text) pairs, nested names joined; what is null or empty is said so."""
-    return list(_facts("", value))
-
-
-def _facts(prefix: str, value: Any) -> Iterable[tuple[str, str]]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _facts(f"{prefix} {name}".strip().replace("_", " "), inner)
-    elif isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
-        for item in value:
-            name = item.get("name", "") if isinstance(item, dict) else ""
-            rest = {k: v for k, v in item.items() if k != "name"} if isinstance(item, dict) else item
-            yield f"{prefix} {name}".strip(), ", ".join(text for _, text in _facts("", rest))
-    elif isinstance(value, list | tuple):
-        yield prefix, ", ".join(str(item) for item in value) or "none"
-    else:
-        yield prefix, _text(value)
-
-
-def _text(value: Any) -> str:
-    if value is None or value == "":
-        return "unknown"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) or (isinstance(value, int) and value >= _LONG):
-        return words.plain(value)
-    return str(value)

@@ -18,10 +18,10 @@ from flexkit import boards, build
 from flexkit.boards import Instance
 from flexkit.build import uboot
 from flexkit.build.manifest import Image, Manifest
-from flexkit.build.store import file_hash
 from flexkit.cli.main import run
 from flexkit.deadline import Deadline
 from flexkit.deployed import Ledger, make_plan
+from flexkit.digest import sha256_of
 from flexkit.drivers import open_board
 from flexkit.drivers.qemu import free_port
 from flexkit.errors import FlashError
@@ -104,7 +104,7 @@ def changed(manifest: Manifest, folder: Path, identity: str, file: str, content:
     source.write_bytes(content)
     for command in (f"rm {file}", f"write {source} {file}"):
         subprocess.run(["debugfs", "-w", "-R", command, image], check=True, capture_output=True, timeout=60)
-    piece = Image(image, file_hash(image), image.stat().st_size)
+    piece = Image(image, sha256_of(image), image.stat().st_size)
     return replace(manifest, identity=identity, images={**manifest.images, "boot": piece})
 
 
@@ -146,7 +146,7 @@ def test_a_slot_that_does_not_come_up_is_left_again(bench: Bench, tmp_path: Path
 
 def test_what_lies_outside_the_slots_is_not_changed_under_a_board_that_runs(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "rootfs").write_bytes(b"another")
-    piece = Image(tmp_path / "rootfs", file_hash(tmp_path / "rootfs"), 7)
+    piece = Image(tmp_path / "rootfs", sha256_of(tmp_path / "rootfs"), 7)
     other = replace(bench.manifest, identity="ef" * 16, images={**bench.manifest.images, "rootfs": piece})
     with pytest.raises(FlashError, match=r"disk\.root would have to change too"):
         update(bench, other)

@@ -20,7 +20,8 @@ from flexkit.errors import Busy
 _POLL_SECONDS = 0.2
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs this program, by name where the machine knows one."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -90,7 +91,7 @@ def acquire(board: str, deadline: Deadline | None = None) -> Iterator[None]:
                     raise Busy(f"{board} is in use by {_describe(descriptor)}") from None
                 time.sleep(_POLL_SECONDS)
         who = {
-            "user": _user(),
+            "user": user(),
             "pid": os.getpid(),
             "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
             "since": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),

@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from flexkit import boards, build, paths
-from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.events import Bus
 
 FILES = {
@@ -52,7 +52,7 @@ def test_a_part_built_elsewhere_has_the_same_identity_and_bytes(
     assert first.parts[part] == second.parts[part]
     assert first.outputs[part] != second.outputs[part]
     for name in FILES[part]:
-        assert file_hash(first.outputs[part] / name) == file_hash(second.outputs[part] / name), name
+        assert sha256_of(first.outputs[part] / name) == sha256_of(second.outputs[part] / name), name
 
 
 def test_each_part_carries_its_identity(twice: tuple[build.Manifest, build.Manifest]) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from flexkit import boards
 from flexkit.bench import lines
-from flexkit.bench.oracle import CachedOracle, Expected, folder_identity, sha256_of
+from flexkit.bench.oracle import CachedOracle, Expected, folder_identity
 from flexkit.bench.record import TTFT, Recorder, WrongTokens, cell
+from flexkit.digest import sha256_of
 from flexkit.errors import FlexError
 
 CELL = cell("quick", mode="normal")

@@ -13,8 +13,8 @@ import pytest
 from flexkit import boards
 from flexkit.build import elf, gpt, rootfs, tools
 from flexkit.build.kernel import cmdline_fragment, lost_options
-from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import BuildError
 
 DISK = boards.load("qemu-virt").medium("disk")
@@ -130,7 +130,7 @@ def small_tree(folder: Path, names: list[str]) -> Path:
 
 def write(tree: Path, image: Path) -> str:
     rootfs.write_image(tree, image, 8 << 20, soon(), image.with_suffix(".log"))
-    return file_hash(image)
+    return sha256_of(image)
 
 
 def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:

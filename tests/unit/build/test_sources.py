@@ -11,8 +11,8 @@ import pytest
 from flexkit.build import sources
 from flexkit.build.apt import Apt, Package
 from flexkit.build.sources import UPSTREAMS, choose, obtain, override
-from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import BadInput, BuildError, MissingTool
 from flexkit.events import Bus
 
@@ -90,7 +90,7 @@ def test_a_file_that_is_not_the_known_one_is_refused(tmp_path: Path, mirror: typ
 def test_a_newer_version_is_labelled_unpinned_and_fetched_once(tmp_path: Path, mirror: type[FakeApt]) -> None:
     mirror.version = "6.12.200-1"
     first = get(tmp_path)
-    assert (first.label, first.version, first.sha256) == ("unpinned", "6.12.200-1", file_hash(first.path))
+    assert (first.label, first.version, first.sha256) == ("unpinned", "6.12.200-1", sha256_of(first.path))
     assert get(tmp_path) == first
     assert mirror.downloads == 1
 
@@ -99,7 +99,7 @@ def test_a_source_that_was_spoilt_on_the_disk_is_fetched_again(tmp_path: Path, m
     mirror.version = "6.12.200-1"
     first = get(tmp_path)
     first.path.write_bytes(b"spoilt")
-    assert file_hash(get(tmp_path).path) == first.sha256
+    assert sha256_of(get(tmp_path).path) == first.sha256
     assert mirror.downloads == 2
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from flexkit import boards, build
 from flexkit.build import Image, Manifest, layout
-from flexkit.build.store import file_hash
 from flexkit.cli import main
+from flexkit.digest import sha256_of
 
 TYPES = list(boards.known())
 HARDWARE = [name for name in TYPES if not boards.load(name).emulated]
@@ -29,7 +29,7 @@ def builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         for name in images_of(board) - set(missing):
             path = tmp_path / name
             path.write_bytes(name.encode().ljust(512, b"\0"))
-            files[name] = Image(path, file_hash(path), 512)
+            files[name] = Image(path, sha256_of(path), 512)
         return Manifest("1" * 32, board.name, "flex", "release", {}, files, {}, {}, [], {}, missing)
 
     monkeypatch.setattr(build, "run", run)
@@ -51,7 +51,7 @@ def test_every_type_has_a_plan_from_sector_0(name: str, capsys: pytest.CaptureFi
                 continue
             write = planned[medium.name, region.name]
             assert (write["offset"], write["bytes"]) == (region.offset, 512)
-            assert write["sha256"] == file_hash(Path(write["path"]))
+            assert write["sha256"] == sha256_of(Path(write["path"]))
 
 
 @pytest.mark.parametrize("name", HARDWARE)

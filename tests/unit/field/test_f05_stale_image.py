@@ -11,9 +11,10 @@ from fake_site import Site
 
 from flexkit import boards, build, paths
 from flexkit.build.graph import Graph, Node
-from flexkit.build.store import file_hash, identity
+from flexkit.build.store import identity
 from flexkit.deadline import Deadline
 from flexkit.deployed import make_plan
+from flexkit.digest import sha256_of
 from flexkit.errors import FlashError
 from flexkit.events import Bus
 from flexkit.flash import deploy
@@ -32,7 +33,7 @@ class Steps(Graph):
 
     def _step(self, name: str) -> Node:
         source = self.folder / name
-        inputs = {"source": file_hash(source)}
+        inputs = {"source": sha256_of(source)}
         return Node(name, inputs, lambda at: shutil.copyfile(source, at / "made"), 0)
 
     def _node(self, name: str) -> Node:
@@ -48,7 +49,7 @@ class Steps(Graph):
         def pack(at: Path) -> None:
             image = at / "fip.bin"
             image.write_bytes(b"".join((self.get(node) / "made").read_bytes() for node in nodes))
-            listing = {"fip": [str(image), file_hash(image), image.stat().st_size]}
+            listing = {"fip": [str(image), sha256_of(image), image.stat().st_size]}
             (at / "images.json").write_text(json.dumps(listing))
 
         return Node("images", {node.name: node.key for node in nodes}, pack, 0)

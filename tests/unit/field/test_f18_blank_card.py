@@ -14,9 +14,9 @@ import pytest
 from flexkit import boards, build
 from flexkit.boards import Instance, LabBoard
 from flexkit.build import gpt, layout
-from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
 from flexkit.deployed import make_plan
+from flexkit.digest import sha256_of
 from flexkit.errors import FlashError
 from flexkit.events import Bus
 from flexkit.flash import rehearse
@@ -56,7 +56,7 @@ def images(folder: Path, *, without: str = "") -> dict[str, build.Image]:
         if name != without:
             path = folder / name
             path.write_bytes(data)
-            found[name] = build.Image(path, file_hash(path), len(data))
+            found[name] = build.Image(path, sha256_of(path), len(data))
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flexkit.digest import sha256_of
 from flexkit.errors import BadInput, FlexError
 from flexkit.events import Bus
 from flexkit.models import catalogue, inspect, synth
@@ -31,7 +32,7 @@ def test_a_pinned_synthetic_model_is_made_once(cached: Path) -> None:
     entry = catalogue.load()["synth-25m"]
     path = catalogue.find("synth-25m", Bus())
     assert path.parent == cached
-    assert inspect.sha256_of(path) == entry.sha256
+    assert sha256_of(path) == entry.sha256
     made = path.stat().st_mtime_ns
     assert catalogue.synthetic(entry.params, entry.quant, entry.seed, Bus()).stat().st_mtime_ns == made
 

@@ -10,7 +10,7 @@ from flexkit import paths
 
 PACKAGE = paths.project() / "toolkit" / "flexkit"
 ROOMS = (
-    "errors", "events", "whole", "deadline", "paths", "proc", "lock",
+    "errors", "events", "whole", "digest", "deadline", "paths", "proc", "lock",
     "boards", "models", "report", "build", "link", "deployed", "drivers", "flash", "engine", "bench", "doctor", "cli",
 )  # fmt: skip
 """From the ground up."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from flexkit import paths
+from flexkit import paths, whole
 from flexkit.bench.board import RunResult
 from flexkit.bench.record import WrongTokens
+from flexkit.digest import sha256_of
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,8 @@ class CachedOracle:
         if known is not None:
             return known
         fresh = self.inner.expect(model, prompt, n, context)
-        part = file.with_suffix(".part")
-        part.write_text(
-            json.dumps({"prompt_ids": fresh.prompt_ids, "tokens": fresh.tokens, "engine": fresh.engine}),
-            encoding="utf-8",
-        )
-        part.replace(file)
+        kept = {"prompt_ids": fresh.prompt_ids, "tokens": fresh.tokens, "engine": fresh.engine}
+        whole.write_text(file, json.dumps(kept))
         return fresh
 
 
@@ -74,12 +71,6 @@ def _kept(file: Path) -> Expected | None:
         return Expected(tuple(known["prompt_ids"]), tuple(known["tokens"]), known["engine"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_identity(folder: Path, suffixes: Sequence[str]) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from flexkit import models, paths
 from flexkit.bench.lines import SUFFIXES
-from flexkit.bench.oracle import CachedOracle, Expected, folder_identity, sha256_of
+from flexkit.bench.oracle import CachedOracle, Expected, folder_identity
 from flexkit.bench.session import ModelFile
 from flexkit.bench.suites import ModelSpec
+from flexkit.digest import sha256_of
 from flexkit.engine import reference_tokens
 from flexkit.events import Bus
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from flexkit.boards import Board, Medium, MediumRegion, slots
 from flexkit.build import fat, gpt, rootfs, tfa, uboot
-from flexkit.build.store import file_hash
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import BuildError
 
 BOOT_UUID = "f1e8c0de-0000-4000-8000-000000000002"
@@ -54,7 +54,7 @@ def make(at: Path, has: Ingredients) -> None:
     files["rootfs"] = has.part("rootfs", "rootfs.ext4")
     files |= _tables(at, has.board)
     files |= {name: path for name, path in has.blobs.items() if name in _tools(has.board)}
-    listing = {name: [str(path), file_hash(path), path.stat().st_size] for name, path in sorted(files.items())}
+    listing = {name: [str(path), sha256_of(path), path.stat().st_size] for name, path in sorted(files.items())}
     (at / "images.json").write_text(json.dumps(listing))
 
 

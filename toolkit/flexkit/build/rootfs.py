@@ -18,8 +18,9 @@ from pathlib import Path
 from flexkit.build import elf, tools
 from flexkit.build.apt import Apt, Package
 from flexkit.build.sources import SUITES
-from flexkit.build.store import file_hash, locked
+from flexkit.build.store import locked
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import BuildError
 from flexkit.events import Bus
 from flexkit.proc import run
@@ -74,7 +75,7 @@ def packages(root: Path, bus: Bus, deadline: Deadline) -> list[Package]:
             found = apt.closure(PACKAGES, deadline)
             apt.download_closure(PACKAGES, deadline)
             for each in found:
-                if file_hash(apt.archives / each.file) != each.sha256:
+                if sha256_of(apt.archives / each.file) != each.sha256:
                     raise BuildError(f"{each.file} is not what the archive's list says")
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text(json.dumps({"wanted": PACKAGES, "packages": [asdict(each) for each in found]}))

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from flexkit.build.apt import Apt
-from flexkit.build.store import file_hash, locked, need_space, tree_hash
+from flexkit.build.store import locked, need_space, tree_hash
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import BadInput, BuildError
 from flexkit.events import Bus
 
@@ -137,7 +138,7 @@ def obtain(name: str, root: Path, bus: Bus, deadline: Deadline) -> Source:
         if record.is_file():
             value = json.loads(record.read_text())
             path = folder / value["file"]
-            if path.is_file() and file_hash(path) == value["sha256"]:
+            if path.is_file() and sha256_of(path) == value["sha256"]:
                 return Source(name, value["version"], value["sha256"], value["label"], path)
         need_space(root, _SPACE, f"fetching {name}")
         with bus.step(f"fetch {name}", upstream.package):
@@ -158,7 +159,7 @@ def _fetch(name: str, upstream: Upstream, root: Path, folder: Path, deadline: De
     matching = [path for path in files if re.match(upstream.archive, path.name)]
     if len(matching) != 1:
         raise BuildError(f"{upstream.package} {version} came without the one archive that is wanted: {files}")
-    sha256 = file_hash(matching[0])
+    sha256 = sha256_of(matching[0])
     known = upstream.known.get(version)
     if known is not None and known != sha256:
         raise BuildError(f"{matching[0].name} has SHA-256 {sha256}, known is {known}: it is not what it was")

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import Busy, MissingTool
 from flexkit.proc import run
 
@@ -39,14 +40,8 @@ def tree_hash(roots: Iterable[Path], *, skip: Callable[[Path], bool] = lambda pa
             if skip(relative) or "__pycache__" in relative.parts or (path.is_dir() and not path.is_symlink()):
                 continue
             total.update(f"{relative}\0{int(os.access(path, os.X_OK))}\0".encode())
-            total.update(str(path.readlink()).encode() if path.is_symlink() else file_hash(path).encode())
+            total.update(str(path.readlink()).encode() if path.is_symlink() else sha256_of(path).encode())
     return total.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def identity(inputs: Mapping[str, str]) -> str:

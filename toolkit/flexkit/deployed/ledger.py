@@ -4,7 +4,6 @@ that going back needs no build. Both are the host's, shared by its users."""
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -14,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from flexkit import paths
+from flexkit import paths, whole
 from flexkit.deployed.plan import Plan
+from flexkit.digest import sha256_of
 from flexkit.errors import FlashError
 from flexkit.lock import shared_file, shared_folder
 
@@ -77,9 +77,7 @@ def keep(
     deployment = Deployment(plan.build, plan.board, plan.flavour, profile, dict(parts), images)
     value = asdict(deployment)
     value["images"] = {name: [image.sha256, image.size] for name, image in images.items()}
-    part = folder / "deployment.json.part"
-    part.write_text(json.dumps(value, indent=1, sort_keys=True))
-    part.replace(folder / "deployment.json")
+    whole.write_text(folder / "deployment.json", json.dumps(value, indent=1, sort_keys=True))
     return deployment
 
 
@@ -92,8 +90,7 @@ def _copy_sparse(source: Path, target: Path) -> str:
             else:
                 writer.write(block)
         writer.truncate()
-    with target.open("rb") as copy:
-        return hashlib.file_digest(copy, "sha256").hexdigest()
+    return sha256_of(target)
 
 
 def load(instance: str, identity: str) -> Deployment | None:

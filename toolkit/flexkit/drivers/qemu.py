@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flexkit import paths, proc
+from flexkit import paths, proc, whole
 from flexkit.boards.schema import Board, Emulator
 from flexkit.deadline import Deadline
 from flexkit.drivers.protocols import ConsolePort, Power, Reset
@@ -267,9 +267,7 @@ class QemuPower(Power, Reset, ConsolePort):
             console=str(self.folder / "console"),
             overlays=tuple(str(path) for path in self._overlays.values()),
         )
-        part = self.folder / "state.json.part"
-        part.write_text(json.dumps(asdict(state)))
-        part.replace(self.folder / "state.json")
+        whole.write_text(self.folder / "state.json", json.dumps(asdict(state)))
 
     def _prepare(self, deadline: Deadline) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from flexkit.boards.lab import Instance
 from flexkit.boards.schema import Board
 from flexkit.deadline import Deadline
 from flexkit.deployed.ledger import Deployment, Ledger
+from flexkit.digest import sha256_of
 from flexkit.drivers.bind import Drivers, console_of
 from flexkit.drivers.console import Console, ConsoleTransport
 from flexkit.drivers.protocols import Counter
@@ -218,7 +218,7 @@ class Session:
 
     def put_file(self, local: Path, path: str, deadline: Deadline) -> None:
         """Send a file: by SFTP where SSH can be had, else over the link. Checked by its hash on the board."""
-        digest = _sha256(local)
+        digest = sha256_of(local)
         part = f"{path}.part"
         ssh = self._ssh_for_files(deadline)
         way = "SFTP" if ssh is not None else "serial"
@@ -330,17 +330,9 @@ class Session:
                 time.sleep(_SSH_RETRY_SECONDS)
 
 
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as source:
-            return hashlib.file_digest(source, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from error
-
-
 def model_name(local: Path) -> str:
     """What a model is called on boards: its hash, so that the same name is the same file."""
-    return f"{_sha256(local)}.gguf"
+    return f"{sha256_of(local)}.gguf"
 
 
 def switch_on(instance: Instance, drivers: Drivers, console: Console, deadline: Deadline) -> None:

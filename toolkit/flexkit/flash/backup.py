@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from flexkit import paths
+from flexkit import paths, whole
 from flexkit.boards import Instance
 from flexkit.deadline import Deadline
 from flexkit.deployed.plan import Plan, Write
+from flexkit.digest import sha256_of
 from flexkit.errors import BadInput, FlashError
 from flexkit.events import Bus
 from flexkit.flash.engine import Progress, steady_look, steady_read
@@ -75,11 +76,10 @@ def plan_of(instance: Instance, backup: Backup) -> Plan:
     if backup.size > region.size:
         raise FlashError(f"{backup.name} has {backup.size} bytes, region {backup.place} holds {region.size}")
     try:
-        with backup.path.open("rb") as source:
-            digest = hashlib.file_digest(source, "sha256")
-    except OSError as error:
-        raise FlashError(f"{backup.path}: {error.strerror}") from error
-    if digest.hexdigest() != backup.sha256:
+        digest = sha256_of(backup.path)
+    except BadInput as error:
+        raise FlashError(error.message) from error
+    if digest != backup.sha256:
         raise FlashError(f"{backup.path} is not what was backed up (its SHA-256 differs)")
     write = Write(
         medium_name, name, region.offset, backup.size, backup.name, backup.path, backup.sha256, region.destructive
@@ -105,9 +105,7 @@ def back_up(
         digest = _copy(target, write, chunk, path, progress, deadline)
     backup = Backup(name, place, flavour, now.isoformat(), write.size, digest, path)
     described = {key: value for key, value in asdict(backup).items() if key != "path"}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(described))
-    part.replace(path.with_suffix(".json"))
+    whole.write_text(path.with_suffix(".json"), json.dumps(described))
     bus.note(place, f"backed up to {path}, SHA-256 {digest}")
     return path
 

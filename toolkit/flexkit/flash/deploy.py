@@ -3,16 +3,13 @@ images that were kept."""
 
 from __future__ import annotations
 
-import getpass
-import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flexkit import lock, paths
+from flexkit import lock, paths, whole
 from flexkit.boards import Instance, Medium
 from flexkit.deadline import Deadline
 from flexkit.deployed import ledger as ledgers
@@ -200,10 +197,7 @@ class _Flash:
 
 def author() -> str:
     """Who flashes: user and host."""
-    user = str(os.getuid())
-    with suppress(KeyError, OSError):
-        user = getpass.getuser()
-    return f"{user}@{socket.gethostname()}"
+    return f"{lock.user()}@{socket.gethostname()}"
 
 
 def _replay(instance: Instance, deployment: Deployment, bus: Bus, deadline: Deadline, opener: Opener) -> dict[str, Any]:
@@ -264,9 +258,7 @@ def set_golden(instance: Instance, flavour: str) -> Deployment:
     if present is None:
         raise FlashError(f"{instance.name} has no verified deployment to mark")
     path = _golden_file(instance.identity, flavour)
-    part = path.with_suffix(".part")
-    part.write_text(present.identity + "\n")
-    part.replace(path)  # also where another user of the group had made it
+    whole.write_text(path, present.identity + "\n")  # replaced also where another user of the group had made it
     return present
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flexkit import whole
 from flexkit.deployed.plan import Write
 from flexkit.flash.image import Chunk
 from flexkit.lock import shared_folder
@@ -71,6 +72,4 @@ class Journal:
         if self._path is None:
             return
         shared_folder(self._path.parent)
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(self._marks))
-        part.replace(self._path)
+        whole.write_text(self._path, json.dumps(self._marks))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flexkit import paths
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.models import seal, sealed
-from flexkit.models.inspect import sha256_of
 
 SEALED_MODES = ("flexserve", "strawman", "strawman-opt")
 _VERSION = 1

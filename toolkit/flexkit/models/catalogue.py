@@ -12,10 +12,10 @@ from pathlib import Path
 
 from flexkit import paths
 from flexkit.deadline import Deadline
+from flexkit.digest import sha256_of
 from flexkit.errors import BadInput, FlexError
 from flexkit.events import Bus
 from flexkit.models import gguf_file, synth
-from flexkit.models.inspect import sha256_of
 from flexkit.models.vocabulary import Vocabulary
 
 

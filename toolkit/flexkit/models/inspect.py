@@ -5,11 +5,11 @@ The payload checks the same again on its own side and trusts none of this; here 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from flexkit.digest import sha256_of
 from flexkit.errors import BadInput
 from flexkit.models import gguf_file
 from flexkit.models.gguf_file import Gguf, Tensor
@@ -62,17 +62,6 @@ def check(path: Path) -> ModelInfo:
         size=file.size,
         sha256=sha256_of(path),
     )
-
-
-def sha256_of(path: Path) -> str:
-    """The file's hash, in hex. Raises BadInput when it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(
-            f"{path}: {error.strerror or error}", mend="flexkit models list shows the models there are"
-        ) from error
 
 
 def _architecture(file: Gguf) -> None:

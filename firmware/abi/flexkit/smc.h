@@ -13,7 +13,7 @@
 #define FLEXKIT_SMC_H
 
 #define FLEX_ABI_MAJOR 1
-#define FLEX_ABI_MINOR 1
+#define FLEX_ABI_MINOR 2
 
 /* Errors, the same numbers in monitor, payload, driver and agent. */
 #define FLEX_OK 0
@@ -55,10 +55,12 @@
  *                                              pair does not end the batch: FLEX_E_PINNED, _STATE (old not CLAIMED, new
  *                                              not NORMAL), _BUSY, _EXHAUSTED leave both pages as they were.
  *                                              FLEX_E_TIMEOUT: the SMMU is silent, nothing of this part changed.
- * FLEX_MON_REGION_SECURE(base, size)        -> whole 2M blocks, all of their pages NORMAL; one TLB invalidation.
- * FLEX_MON_REGION_RELEASE(base, size, from) -> x1 = bytes scrubbed so far; FLEX_E_INTERRUPTED: call again, from = x1.
- *                                              The same base and size as secured. FLEX_E_PINNED while the payload
- *                                              uses it.
+ * FLEX_MON_REGION_SECURE(base, size, from)  -> whole 2M blocks, all of their pages NORMAL; one TLB invalidation. from is
+ *                                              0 at first. FLEX_E_INTERRUPTED: call again, from = x1 (how far it has
+ *                                              come); until that is done the region is not secure, and not released.
+ *                                              FLEX_E_TIMEOUT: the SMMU is silent, the NW has all of it again.
+ * FLEX_MON_REGION_RELEASE(base, size, from) -> the same base and size as secured, from and x1 as there. FLEX_E_PINNED
+ *                                              while the payload uses it.
  * FLEX_MON_PROTECT(on)                      -> every online core calls it at once (stop_machine); FLEX_E_TIMEOUT when
  *                                              not all came; FLEX_E_STATE for "off" while anything is secure.
  *                                              On: tables are built from scratch; FLEX_E_BUSY when a bus master

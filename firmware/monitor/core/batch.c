@@ -48,6 +48,26 @@ bool flex_interrupted(const struct flex_monitor *m, uint64_t done)
 	return (done != 0U) && ((done % m->layout.scrub_chunk) == 0U) && m->ops->interrupt_pending();
 }
 
+bool flex_secure_begin(struct flex_monitor *m, uint64_t pages)
+{
+	flex_count(m, FLEX_STAT_SECURE_PAGES, pages);
+	if (m->ops->protected()) {
+		return true;
+	}
+	flex_count(m, FLEX_STAT_SECURE_PAGES, -pages);
+	return false;
+}
+
+int flex_seized(struct flex_monitor *m, const uint64_t *page, uint32_t count)
+{
+	int rc = m->ops->invalidate();
+
+	if ((rc == FLEX_OK) && (m->ops->settle != NULL)) {
+		m->ops->settle(page, count);
+	}
+	return rc;
+}
+
 int flex_page_seize(struct flex_monitor *m, uint64_t page)
 {
 	uint32_t index = flex_page_index(m, page);
@@ -85,7 +105,7 @@ void flex_scrub(struct flex_monitor *m, uint64_t page)
 /* The first `count` pages of the batch are the secure world's, or, when the SMMU is silent, the NW's again. */
 static int donate_commit(struct flex_monitor *m, const struct flex_batch *b, uint32_t count)
 {
-	int rc = (count != 0U) ? m->ops->invalidate(b->page, count, FLEX_PAGE_SIZE) : FLEX_OK;
+	int rc = (count != 0U) ? flex_seized(m, b->page, count) : FLEX_OK;
 	uint32_t i;
 
 	if (rc != FLEX_OK) {
@@ -99,7 +119,6 @@ static int donate_commit(struct flex_monitor *m, const struct flex_batch *b, uin
 		flex_page_give(m, FLEX_VERB_DONATE, flex_page_index(m, b->page[i]), FLEX_SLOT_NONE);
 	}
 	flex_count(m, FLEX_STAT_DONATED, count);
-	flex_count(m, FLEX_STAT_SECURE_PAGES, count);
 	return FLEX_OK;
 }
 
@@ -113,7 +132,7 @@ int flex_donate(struct flex_monitor *m, struct flex_call *call)
 		return rc;
 	}
 	call->ret[1] = b.first;
-	if (!m->ops->protected()) {
+	if (!flex_secure_begin(m, b.count)) {
 		return FLEX_E_STATE;
 	}
 	while ((rc == FLEX_OK) && (done < b.count)) {
@@ -121,6 +140,7 @@ int flex_donate(struct flex_monitor *m, struct flex_call *call)
 		done += (rc == FLEX_OK) ? 1U : 0U;
 	}
 	committed = donate_commit(m, &b, done);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, ((committed == FLEX_OK) ? done : UINT64_C(0)) - b.count);
 	if (committed != FLEX_OK) {
 		return committed;
 	}
@@ -193,7 +213,7 @@ int flex_recall(struct flex_monitor *m, struct flex_call *call)
 	}
 	m->ops->publish();
 	flex_count(m, FLEX_STAT_RECALLED, recalled);
-	flex_count(m, FLEX_STAT_SECURE_PAGES, (uint64_t)-(int64_t)recalled);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, -(uint64_t)recalled);
 	call->ret[1] = b.first + done;
 	call->ret[2] = recalled;
 	return ((done < b.count) || b.more) ? FLEX_E_INTERRUPTED : FLEX_OK;

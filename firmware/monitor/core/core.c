@@ -90,12 +90,7 @@ static bool panic_lock(struct flex_monitor *m)
 {
 	uint32_t idle = 0U;
 
-	return __atomic_compare_exchange_n(&m->panic_busy, &idle, 1U, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
-
-static void panic_unlock(struct flex_monitor *m)
-{
-	__atomic_store_n(&m->panic_busy, 0U, __ATOMIC_RELEASE);
+	return flex_swap32(&m->panic_busy, &idle, 1U);
 }
 
 static int call_record(struct flex_monitor *m, struct flex_call *call)
@@ -112,7 +107,7 @@ static int call_record(struct flex_monitor *m, struct flex_call *call)
 	for (i = 0U; i < 3U; i++) {
 		call->ret[1U + i] = ((word + i) < (sizeof(m->panic) / sizeof(uint64_t))) ? m->panic.word[word + i] : 0U;
 	}
-	panic_unlock(m);
+	__atomic_store_n(&m->panic_busy, 0U, __ATOMIC_RELEASE);
 	return FLEX_OK;
 }
 
@@ -134,7 +129,7 @@ static int call_panic(struct flex_monitor *m, struct flex_call *call)
 	for (i = 0U; i < (sizeof(m->panic) / sizeof(uint64_t)); i++) {
 		m->panic.word[i] = from[i];
 	}
-	panic_unlock(m);
+	__atomic_store_n(&m->panic_busy, 0U, __ATOMIC_RELEASE);
 	flex_count(m, FLEX_STAT_PANICS, 1U);
 	return FLEX_OK;
 }
@@ -187,10 +182,7 @@ int64_t flex_dispatch(struct flex_monitor *m, struct flex_call *call)
 	call->ret[1] = 0U;
 	call->ret[2] = 0U;
 	call->ret[3] = 0U;
-	for (i = 0U; i < n; i++) {
-		if (calls[i].fid == call->fid) {
-			break;
-		}
+	for (i = 0U; (i < n) && (calls[i].fid != call->fid); i++) {
 	}
 	if ((i < n) && (((calls[i].callers & (uint32_t)call->caller) == 0U) || (call->core >= m->layout.cores))) {
 		rc = FLEX_E_DENIED;
@@ -206,7 +198,7 @@ int64_t flex_dispatch(struct flex_monitor *m, struct flex_call *call)
 
 void flex_count(struct flex_monitor *m, unsigned int stat, uint64_t by)
 {
-	(void)__atomic_add_fetch(&m->stat[stat], by, __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&m->stat[stat], by, __ATOMIC_SEQ_CST);
 }
 
 static void mark_range(struct flex_monitor *m, uint64_t base, uint64_t size, bool hidden)

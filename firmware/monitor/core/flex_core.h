@@ -41,12 +41,13 @@
 #define FLEX_BLOCK_STATE_SHIFT	28
 
 /*
- * Region: FREE => BUSY => SECURE <=> USED by the payload; SECURE => BUSY => RELEASING (and again) => FREE. `done` is
- * how far the scrub of a release has come, in bytes.
+ * Region: FREE => BUSY => SECURING (and again) => SECURE <=> USED by the payload; SECURE => BUSY => RELEASING (and
+ * again) => FREE. `done` is how far securing or releasing has come: region.c.
  */
 enum flex_region_state {
 	FLEX_REGION_FREE,
 	FLEX_REGION_BUSY,
+	FLEX_REGION_SECURING,
 	FLEX_REGION_SECURE,
 	FLEX_REGION_USED,
 	FLEX_REGION_RELEASING
@@ -77,21 +78,21 @@ struct flex_ops {
 	/* `size` is FLEX_PAGE_SIZE or FLEX_BLOCK_SIZE. */
 	void (*unmap)(uint64_t address, uint64_t size);	/* NW loses it, once invalidate() has returned */
 	void (*map)(uint64_t address, uint64_t size);	/* NW has it, once publish() has returned */
+	int (*invalidate)(void);	/* all that was unmapped: FLEX_OK or FLEX_E_TIMEOUT, by TLBs and SMMU */
 	/*
-	 * What was unmapped is forgotten by the TLBs of all cores and by the SMMU, and what caches hold of it for the NW is
-	 * in memory, where the secure world reads it: FLEX_OK or FLEX_E_TIMEOUT. `count` addresses, 0 for none; of each
-	 * `size` bytes were unmapped.
+	 * After that, before the secure world touches a page: what caches hold of it for the NW is in memory, where the
+	 * secure world reads it. `count` addresses, 0 for none. NULL where caches do not tell the two worlds apart.
 	 */
-	int (*invalidate)(const uint64_t *page, uint32_t count, uint64_t size);
+	void (*settle)(const uint64_t *page, uint32_t count);
 	void (*publish)(void);
 	void (*scrub)(uint64_t page);		/* zero one page and clean it, to where the NW reads it */
 	void (*copy)(uint64_t to, uint64_t from); /* one page; the secure world will read it, nobody else */
 	bool (*interrupt_pending)(void);
 	uint64_t (*ticks)(void);
 	uint64_t (*dma_blocked)(void);		/* transfers refused since it was last asked */
-	uint32_t donate_pages;			/* in one call at the most: how long invalidate() takes decides */
+	uint32_t donate_pages;			/* in one call at the most: how long settle() takes decides */
 	int (*protect)(bool on);		/* FLEX_OK, FLEX_E_TIMEOUT, FLEX_E_STATE; every core calls it */
-	bool (*protected)(void);
+	bool (*protected)(void);		/* turning it off first makes this false, then looks at SECURE_PAGES */
 };
 
 /* A part's identity: 16 bytes, big-endian halves, as FLEX_MON_IDENTITY returns them. */
@@ -170,11 +171,22 @@ bool flex_list_copy(const struct flex_monitor *m, uint64_t *to, const uint64_t *
 bool flex_interrupted(const struct flex_monitor *m, uint64_t done);
 
 /*
+ * flex_secure_begin() - the caller is about to take so many pages from the NW; false when protection is off
+ *
+ * They are counted in FLEX_STAT_SECURE_PAGES before the look at protection, and who turns it off looks at the count
+ * after: of the two, one sees the other. The caller takes off again what does not become secure.
+ */
+bool flex_secure_begin(struct flex_monitor *m, uint64_t pages);
+
+/*
  * flex_page_seize() - NORMAL => BUSY, unmapped: how both verbs that take a page from the NW begin
  *
- * The page is the secure world's once the TLBs and the SMMU have forgotten it. FLEX_E_BUSY, FLEX_E_STATE: unchanged.
+ * The page is the secure world's after flex_seized(). FLEX_E_BUSY, FLEX_E_STATE: unchanged.
  */
 int flex_page_seize(struct flex_monitor *m, uint64_t page);
+
+/* What was seized is forgotten by TLBs, SMMU and caches: FLEX_OK or FLEX_E_TIMEOUT. `count` addresses, 0 for none. */
+int flex_seized(struct flex_monitor *m, const uint64_t *page, uint32_t count);
 
 /* BUSY => NORMAL, mapped: scrubbed, or nothing secure has been in it. The caller owns it, and calls publish(). */
 void flex_page_open(struct flex_monitor *m, uint64_t page);

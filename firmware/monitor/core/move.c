@@ -94,12 +94,13 @@ int flex_move(struct flex_monitor *m, struct flex_call *call)
 		return FLEX_E_INVAL;
 	}
 	call->ret[1] = b.first;
-	if (!m->ops->protected()) {
+	if (!flex_secure_begin(m, b.count)) {
 		return FLEX_E_STATE;
 	}
 	move_seize(m, &b, new);
-	rc = m->ops->invalidate(new, b.count, FLEX_PAGE_SIZE);
+	rc = flex_seized(m, new, b.count);
 	call->ret[2] = move_pairs(m, &b, new, rc != FLEX_OK);
+	flex_count(m, FLEX_STAT_SECURE_PAGES, -(uint64_t)b.count);
 	if (rc != FLEX_OK) {
 		return rc;
 	}

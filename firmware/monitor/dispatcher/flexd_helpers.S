@@ -5,8 +5,6 @@
 #include <arch.h>
 #include <asm_macros.S>
 
-#include "flexd_private.h"
-
 	.globl	flexd_enter
 	.globl	flexd_exit
 	.globl	flexd_simd_save
@@ -20,13 +18,12 @@
 func flexd_enter
 	mov	x3, sp
 	str	x3, [x0]
-	sub	sp, sp, #FLEXD_C_RT_SIZE
-	stp	x19, x20, [sp, #FLEXD_C_RT_X19]
-	stp	x21, x22, [sp, #FLEXD_C_RT_X21]
-	stp	x23, x24, [sp, #FLEXD_C_RT_X23]
-	stp	x25, x26, [sp, #FLEXD_C_RT_X25]
-	stp	x27, x28, [sp, #FLEXD_C_RT_X27]
-	stp	x29, x30, [sp, #FLEXD_C_RT_X29]
+	stp	x19, x20, [sp, #-16]!
+	stp	x21, x22, [sp, #-16]!
+	stp	x23, x24, [sp, #-16]!
+	stp	x25, x26, [sp, #-16]!
+	stp	x27, x28, [sp, #-16]!
+	stp	x29, x30, [sp, #-16]!
 	b	el3_exit
 endfunc flexd_enter
 
@@ -37,13 +34,12 @@ endfunc flexd_enter
  */
 func flexd_exit
 	mov	sp, x0
-	sub	x0, x0, #FLEXD_C_RT_SIZE
-	ldp	x19, x20, [x0, #FLEXD_C_RT_X19]
-	ldp	x21, x22, [x0, #FLEXD_C_RT_X21]
-	ldp	x23, x24, [x0, #FLEXD_C_RT_X23]
-	ldp	x25, x26, [x0, #FLEXD_C_RT_X25]
-	ldp	x27, x28, [x0, #FLEXD_C_RT_X27]
-	ldp	x29, x30, [x0, #FLEXD_C_RT_X29]
+	ldp	x19, x20, [x0, #-16]!
+	ldp	x21, x22, [x0, #-16]!
+	ldp	x23, x24, [x0, #-16]!
+	ldp	x25, x26, [x0, #-16]!
+	ldp	x27, x28, [x0, #-16]!
+	ldp	x29, x30, [x0, #-16]!
 	mov	x0, x1
 	ret
 endfunc flexd_exit
@@ -53,44 +49,37 @@ endfunc flexd_exit
 
 	/* EL3 itself runs with SIMD trapped or not, as the last world left CPTR_EL3: open it for a moment. */
 	.macro	simd_open
-	mrs	x10, cptr_el3
-	bic	x11, x10, #TFP_BIT
+	mrs	x12, cptr_el3
+	bic	x11, x12, #TFP_BIT
 	msr	cptr_el3, x11
 	isb
 	.endm
 
 	.macro	simd_close
-	msr	cptr_el3, x10
+	msr	cptr_el3, x12
 	isb
 	.endm
 
+	/* V0 to V31 at x0, then FPSR and FPCR, where x9 is left. */
 	.macro	simd_all op
-	\op	q0, q1, [x0, #0x000]
-	\op	q2, q3, [x0, #0x020]
-	\op	q4, q5, [x0, #0x040]
-	\op	q6, q7, [x0, #0x060]
-	\op	q8, q9, [x0, #0x080]
-	\op	q10, q11, [x0, #0x0a0]
-	\op	q12, q13, [x0, #0x0c0]
-	\op	q14, q15, [x0, #0x0e0]
-	\op	q16, q17, [x0, #0x100]
-	\op	q18, q19, [x0, #0x120]
-	\op	q20, q21, [x0, #0x140]
-	\op	q22, q23, [x0, #0x160]
-	\op	q24, q25, [x0, #0x180]
-	\op	q26, q27, [x0, #0x1a0]
-	\op	q28, q29, [x0, #0x1c0]
-	\op	q30, q31, [x0, #0x1e0]
+	mov	x9, x0
+	\op	{v0.2d-v3.2d}, [x9], #64
+	\op	{v4.2d-v7.2d}, [x9], #64
+	\op	{v8.2d-v11.2d}, [x9], #64
+	\op	{v12.2d-v15.2d}, [x9], #64
+	\op	{v16.2d-v19.2d}, [x9], #64
+	\op	{v20.2d-v23.2d}, [x9], #64
+	\op	{v24.2d-v27.2d}, [x9], #64
+	\op	{v28.2d-v31.2d}, [x9], #64
 	.endm
 
-/* void flexd_simd_save(struct flexd_simd *simd). Clobbers x9-x11. */
+/* void flexd_simd_save(struct flexd_simd *simd). Clobbers x9-x12. */
 func flexd_simd_save
 	simd_open
-	simd_all stp
-	mrs	x9, fpsr
-	str	x9, [x0, #FLEXD_SIMD_FPSR]
-	mrs	x9, fpcr
-	str	x9, [x0, #FLEXD_SIMD_FPCR]
+	simd_all st1
+	mrs	x10, fpsr
+	mrs	x11, fpcr
+	stp	x10, x11, [x9]
 	simd_close
 	ret
 endfunc flexd_simd_save
@@ -98,11 +87,10 @@ endfunc flexd_simd_save
 /* void flexd_simd_restore(const struct flexd_simd *simd). Nothing that the secure world left survives it. */
 func flexd_simd_restore
 	simd_open
-	simd_all ldp
-	ldr	x9, [x0, #FLEXD_SIMD_FPSR]
-	msr	fpsr, x9
-	ldr	x9, [x0, #FLEXD_SIMD_FPCR]
-	msr	fpcr, x9
+	simd_all ld1
+	ldp	x10, x11, [x9]
+	msr	fpsr, x10
+	msr	fpcr, x11
 	simd_close
 	ret
 endfunc flexd_simd_restore

@@ -126,18 +126,6 @@ static int32_t flexd_setup(void)
 	return 0;
 }
 
-/* From the level where the normal world's kernel runs. */
-static bool flexd_from_nw(void *handle, u_register_t flags)
-{
-	uint64_t spsr;
-
-	if (!is_caller_non_secure(flags)) {
-		return false;
-	}
-	spsr = SMC_GET_EL3(handle, CTX_SPSR_EL3);
-	return GET_RW(spsr) == MODE_RW_64 && GET_EL(spsr) == FLEX_NW_MODE;
-}
-
 /* A call of the normal world: x0..x6 go to the payload's vector as they are; the payload checks them. */
 static uintptr_t flexd_call_payload(struct flexd_core *core, uint32_t fid, void *handle)
 {
@@ -204,18 +192,11 @@ static uintptr_t flexd_smc_handler(uint32_t smc_fid, u_register_t x1, u_register
 	if (is_caller_secure(flags)) {
 		return flexd_secure_call(core, smc_fid, x1, handle);
 	}
-	switch (smc_fid) {
-	case FLEX_TOS_START:
-	case FLEX_TOS_RESUME:
-		break;
-	case FLEX_SPD_RETURN:
-	case FLEX_SPD_BOOT_DONE:
-	case FLEX_SPD_CPU_DONE:
-		SMC_RET1(handle, (u_register_t)FLEX_E_DENIED);
-	default:
+	if (smc_fid != FLEX_TOS_START && smc_fid != FLEX_TOS_RESUME) {
 		SMC_RET1(handle, SMC_UNK);
 	}
-	if (!flexd_from_nw(handle, flags)) {
+	/* Not from the level where the normal world's kernel runs. */
+	if (!is_caller_non_secure(flags) || GET_EL(SMC_GET_EL3(handle, CTX_SPSR_EL3)) != FLEX_NW_MODE) {
 		SMC_RET1(handle, (u_register_t)FLEX_E_DENIED);
 	}
 	if (core->state != FLEXD_ON) {

@@ -25,11 +25,6 @@ static void flexd_pm_enter(struct flexd_core *core, enum flexd_state from, enum 
 	core->state = to;
 }
 
-/* Runs on the core that asks for another one: that one enters the payload itself when it is up. */
-static void flexd_cpu_on(u_register_t target)
-{
-}
-
 static void flexd_cpu_on_finish(u_register_t unused)
 {
 	struct flexd_core *core = flexd_this_core();
@@ -55,24 +50,17 @@ static void flexd_cpu_suspend_finish(u_register_t max_off_pwrlvl)
 	flexd_pm_enter(flexd_this_core(), FLEXD_SUSPENDED, FLEXD_ON, flexd_vectors.cpu_resume);
 }
 
-/* The payload runs on every core: nothing to migrate. */
-static int32_t flexd_migrate_info(u_register_t *resident_cpu)
-{
-	return PSCI_TOS_NOT_PRESENT_MP;
-}
-
 static void flexd_system_off(void)
 {
 	flexd_pm_enter(flexd_this_core(), FLEXD_ON, FLEXD_OFF, flexd_vectors.system_off);
 }
 
+/* A core that comes up enters the payload itself, and the payload, which is on every core, never migrates. */
 const spd_pm_ops_t flexd_pm = {
-	.svc_on = flexd_cpu_on,
 	.svc_on_finish = flexd_cpu_on_finish,
 	.svc_off = flexd_cpu_off,
 	.svc_suspend = flexd_cpu_suspend,
 	.svc_suspend_finish = flexd_cpu_suspend_finish,
-	.svc_migrate_info = flexd_migrate_info,
 	.svc_system_off = flexd_system_off,
 	.svc_system_reset = flexd_system_off,
 };

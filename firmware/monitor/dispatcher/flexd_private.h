@@ -5,29 +5,12 @@
 #ifndef FLEXD_PRIVATE_H
 #define FLEXD_PRIVATE_H
 
-#include <lib/utils_def.h>
-
-/* Callee-saved registers of EL3's C runtime, kept on its stack during a synchronous entry into the payload. */
-#define FLEXD_C_RT_X19		U(0x00)
-#define FLEXD_C_RT_X21		U(0x10)
-#define FLEXD_C_RT_X23		U(0x20)
-#define FLEXD_C_RT_X25		U(0x30)
-#define FLEXD_C_RT_X27		U(0x40)
-#define FLEXD_C_RT_X29		U(0x50)
-#define FLEXD_C_RT_SIZE		U(0x60)
-
-/* struct flexd_simd */
-#define FLEXD_SIMD_FPSR		U(0x200)
-#define FLEXD_SIMD_FPCR		U(0x208)
-#define FLEXD_SIMD_SIZE		U(0x210)
-
-#ifndef __ASSEMBLER__
-
 #include <stdint.h>
 
 #include <context.h>
 #include <lib/cassert.h>
 #include <lib/psci/psci.h>
+#include <lib/utils_def.h>
 #include <platform_def.h>
 
 #include <flexkit/payload.h>
@@ -40,16 +23,15 @@ enum flexd_state {
 	FLEXD_FAILED,
 };
 
-/* V0-V31, FPSR, FPCR of the normal world while the payload has the core. */
+/* V0-V31, FPSR, FPCR of the normal world while the payload has the core. flexd_helpers.S goes by these offsets. */
 struct flexd_simd {
 	uint8_t v[32][16];
 	uint64_t fpsr;
 	uint64_t fpcr;
 } __aligned(16);
 
-CASSERT(sizeof(struct flexd_simd) == FLEXD_SIMD_SIZE, assert_flexd_simd_size);
-CASSERT(__builtin_offsetof(struct flexd_simd, fpsr) == FLEXD_SIMD_FPSR, assert_flexd_simd_fpsr);
-CASSERT(__builtin_offsetof(struct flexd_simd, fpcr) == FLEXD_SIMD_FPCR, assert_flexd_simd_fpcr);
+CASSERT(__builtin_offsetof(struct flexd_simd, fpsr) == 0x200U, assert_flexd_simd_fpsr);
+CASSERT(__builtin_offsetof(struct flexd_simd, fpcr) == 0x208U, assert_flexd_simd_fpcr);
 
 /* One a core, touched by that core alone: no locks. It knows nothing of secure threads. */
 struct flexd_core {
@@ -80,7 +62,5 @@ uint64_t flexd_enter(uint64_t *c_rt_ctx);
 void __dead2 flexd_exit(uint64_t c_rt_ctx, uint64_t status);
 void flexd_simd_save(struct flexd_simd *simd);
 void flexd_simd_restore(const struct flexd_simd *simd);
-
-#endif /* __ASSEMBLER__ */
 
 #endif /* FLEXD_PRIVATE_H */

@@ -81,12 +81,10 @@ void flex_monitor_boot(uint64_t keep_base, uint64_t keep_size, uint64_t dtb)
 	}
 	flex_machine_dirty(false);
 	flex_core_init(&flex_monitor);
-	flex_monitor.identity[FLEX_PART_MONITOR].high = FLEX_BUILD_ID_HIGH;
-	flex_monitor.identity[FLEX_PART_MONITOR].low = FLEX_BUILD_ID_LOW;
+	flex_monitor.identity[FLEX_PART_MONITOR] = (struct flex_identity){
+		FLEX_BUILD_ID_HIGH, FLEX_BUILD_ID_LOW, FLEX_BUILD_DEBUG
+	};
 	flex_backend_prepare();
-#ifdef FLEX_DEBUG
-	flex_monitor.identity[FLEX_PART_MONITOR].debug = 1U;
-#endif
 }
 
 /*
@@ -100,6 +98,7 @@ void flex_monitor_shutdown(void)
 	uint64_t page;
 	uint32_t i, state;
 
+	flex_monitor.ops->publish();	/* a region may be half secured: no TLB remembers the half that is */
 	for (i = 0U; i < (FLEX_BOARD_DRAM_SIZE >> FLEX_PAGE_SHIFT); i++) {
 		page = FLEX_BOARD_DRAM_BASE + ((uint64_t)i << FLEX_PAGE_SHIFT);
 		state = flex_page_state(&flex_monitor, i);

@@ -17,6 +17,7 @@
 #include <lib/cassert.h>
 #include <lib/gpt_rme/gpt_rme.h>
 #include <lib/spinlock.h>
+#include <lib/utils.h>
 #include <lib/utils_def.h>
 #include <lib/xlat_tables/xlat_tables_defs.h>
 #include <platform_def.h>
@@ -43,22 +44,17 @@
 #define WORD_OF(gpi)		((uint64_t)(gpi) * UINT64_C(0x1111111111111111))
 #define GPI_SHIFT(page)		((((page) >> FLEX_PAGE_SHIFT) % 16U) * 4U)
 
-/* A physical address of DC CIPAPA has its address space in bits 63 and 62. */
-#define PA_SECURE(address)	((address) | ((uint64_t)GPT_NSE_SECURE << GPT_NSE_SHIFT))
-#define PA_NS(address)		((address) | ((uint64_t)GPT_NSE_NS << GPT_NSE_SHIFT))
+/* DC CIPAPA: a line of a physical address space, which bits 63 and 62 name, to the point of physical aliasing. */
+#define CIPAPA(line, nse)	__asm__ volatile("sys #6, c7, c14, #1, %0" : : \
+						 "r" ((line) | ((uint64_t)(nse) << GPT_NSE_SHIFT)) : "memory")
 
 /* So that one bit of a word that others write too moves a page, atomically. */
 CASSERT(GPT_GPI_NS == (GPT_GPI_SECURE | 1U), flex_gpi_of_one_bit);
 CASSERT(((FLEX_BOARD_DRAM_BASE | FLEX_BOARD_DRAM_SIZE) & (GB - 1U)) == 0U, flex_dram_of_whole_gb);
 CASSERT((FLEX_BOARD_DRAM_BASE + FLEX_BOARD_DRAM_SIZE + SECURE_VIEW) <= PLAT_VIRT_ADDR_SPACE_SIZE, flex_view_fits);
 
-static const struct {
-	uint64_t base;
-	uint64_t size;
-} devices[] = { FLEX_BOARD_DEVICES };
-
 static spinlock_t lock;
-static bool on;		/* protection; written under `lock` */
+static bool on;		/* protection; written under `lock`, in one order with SECURE_PAGES: flex_secure_begin() */
 
 static uint64_t *l0_entry(uint64_t address)
 {
@@ -80,30 +76,17 @@ static void fill(uint64_t base, uint64_t size, unsigned int gpi)
 	}
 }
 
-/* Does the normal world have a device in [base, base + size)? */
-static bool has_device(uint64_t base, uint64_t size)
-{
-	unsigned int i;
-
-	for (i = 0U; i < ARRAY_SIZE(devices); i++) {
-		if ((base < (devices[i].base + devices[i].size)) && (devices[i].base < (base + size))) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* What nobody has been given yet is root's, unless a device of the normal world is there. */
+/* What nobody has been given yet is root's, unless the normal world has something there. */
 static void close_gb(uint64_t base)
 {
 	uint64_t *entry = l0_entry(base), page, any;
 
-	if ((*entry == L0_BLOCK(GPT_GPI_ANY)) && !has_device(base, GB)) {
+	if ((*entry == L0_BLOCK(GPT_GPI_ANY)) && !stage2_has(1U, base)) {
 		*entry = L0_BLOCK(GPT_GPI_ROOT);
 	}
 	for (page = base; L0_IS_TABLE(*entry) && (page < (base + GB)); page += FLEX_PAGE_SIZE) {
 		any = (uint64_t)GPT_GPI_ANY << GPI_SHIFT(page);
-		if (((*l1_word(page) & any) == any) && !has_device(page, FLEX_PAGE_SIZE)) {
+		if (((*l1_word(page) & any) == any) && !stage2_has(3U, page)) {
 			*l1_word(page) ^= (uint64_t)(GPT_GPI_ANY ^ GPT_GPI_ROOT) << GPI_SHIFT(page);
 		}
 	}
@@ -162,7 +145,7 @@ void flex_backend_pass(struct flex_pass *pass)
 
 static bool op_protected(void)
 {
-	return *(volatile bool *)&on;
+	return __atomic_load_n(&on, __ATOMIC_SEQ_CST);
 }
 
 /*
@@ -176,8 +159,9 @@ static int op_protect(bool want)
 
 	spin_lock(&lock);
 	if (on != want) {
+		__atomic_store_n(&on, false, __ATOMIC_SEQ_CST);
 		rc = want ? dma_on() : dma_off();
-		on = (rc == FLEX_OK) ? want : on;
+		__atomic_store_n(&on, (rc == FLEX_OK) == want, __ATOMIC_SEQ_CST);
 		flex_monitor.stat[want ? FLEX_STAT_PROTECT_ON_TICKS : FLEX_STAT_PROTECT_OFF_TICKS] = read_cntpct_el0() - begin;
 	}
 	spin_unlock(&lock);
@@ -200,7 +184,6 @@ static void give(uint64_t address, uint64_t size, unsigned int gpi)
 
 static void op_unmap(uint64_t address, uint64_t size)
 {
-	flex_machine_mark(address);
 	give(address, size, GPT_GPI_SECURE);
 	stage2_unmap(address, size);
 }
@@ -217,32 +200,52 @@ static void op_publish(void)
 	forget();
 }
 
-/*
- * What caches hold of a page goes to the point of physical aliasing: a line of one address space may be written to
- * memory, or read from there, long after the granule has become the other's. The non-secure lines go first, since they
- * may be newer than memory; then the secure ones, of which a core may have fetched some before.
- */
-static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
+static int op_invalidate(void)
 {
-	uint32_t i;
-	int rc;
-
 	forget();
-	rc = smmu_invalidate();
-	for (i = 0U; i < count; i++) {
-		if (page[i] != 0U) {
-			flush_dcache_to_popa_range(PA_NS(page[i]), size);
-			flush_dcache_to_popa_range(PA_SECURE(page[i]), size);
-		}
-	}
-	return rc;
+	return smmu_invalidate();
 }
 
-/* While a page is secure no cache can fetch anything of it for the normal world. */
+/*
+ * Caches keep the address spaces of a page apart, memory does not: a line of one may be written there, or be read again,
+ * long after the granule has become the other's. So no line of either outlives a change. Towards the secure world the
+ * non-secure lines may be newer than memory (a donation keeps its bytes), and the secure ones may have been fetched ahead
+ * between the last scrub and the change back, with what was there then. Towards the normal world the secure lines hold
+ * the scrub, and non-secure ones what is not to be read. TF-A's gpt_delegate_pas() and gpt_undelegate_pas() clean both,
+ * both ways, for this reason; what can be spared is their barrier for each page. In force after a DSB.
+ */
+static void clean_page(uint64_t page)
+{
+	unsigned int i;
+
+#pragma GCC unroll 8
+	for (i = 0U; i < FLEX_PAGE_SIZE; i += FLEX_MACHINE_LINE) {
+		CIPAPA(page + i, GPT_NSE_NS);
+		CIPAPA(page + i, GPT_NSE_SECURE);
+	}
+}
+
+static void op_settle(const uint64_t *page, uint32_t count)
+{
+	uint32_t i;
+
+	for (i = 0U; i < count; i++) {
+		if (page[i] != 0U) {
+			clean_page(page[i]);
+		}
+	}
+	dsbosh();
+}
+
+/* In the address space that it is in: at a shutdown a region may be half secured. */
 static void op_scrub(uint64_t page)
 {
-	flex_machine_scrub(page + SECURE_VIEW);
-	flush_dcache_to_popa_range(PA_SECURE(page), FLEX_PAGE_SIZE);
+	bool ns = ((*l1_word(page) >> GPI_SHIFT(page)) & 1U) != 0U;
+
+	zero_normalmem((void *)(uintptr_t)(page + (ns ? 0U : SECURE_VIEW)), FLEX_PAGE_SIZE);
+	dsbsy();
+	clean_page(page);
+	dsbosh();
 }
 
 static void op_copy(uint64_t to, uint64_t from)
@@ -254,6 +257,7 @@ const struct flex_ops flex_backend_ops = {
 	.unmap = op_unmap,
 	.map = op_map,
 	.invalidate = op_invalidate,
+	.settle = op_settle,
 	.publish = op_publish,
 	.scrub = op_scrub,
 	.copy = op_copy,

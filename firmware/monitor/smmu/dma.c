@@ -70,7 +70,7 @@ int dma_off(void)
 {
 	int rc;
 
-	if (flex_monitor.stat[FLEX_STAT_SECURE_PAGES] != 0U) {
+	if (__atomic_load_n(&flex_monitor.stat[FLEX_STAT_SECURE_PAGES], __ATOMIC_SEQ_CST) != 0U) {
 		return FLEX_E_STATE;
 	}
 	rc = smmu_off();

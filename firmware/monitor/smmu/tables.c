@@ -55,11 +55,10 @@ static bool dram_table_ok(uint64_t table, uint64_t base)
 	uint64_t value = base | DESC_ATTRS | DESC_PAGE, differ = 0U;
 	unsigned int i;
 
-	for (i = 0U; i < TABLE_ENTRIES; i += 4U) {
-		differ |= (entry[i] ^ value) | (entry[i + 1U] ^ (value + FLEX_PAGE_SIZE)) |
-			  (entry[i + 2U] ^ (value + (2U * FLEX_PAGE_SIZE))) |
-			  (entry[i + 3U] ^ (value + (3U * FLEX_PAGE_SIZE)));
-		value += 4U * FLEX_PAGE_SIZE;
+#pragma GCC unroll 8
+	for (i = 0U; i < TABLE_ENTRIES; i++) {
+		differ |= entry[i] ^ value;
+		value += FLEX_PAGE_SIZE;
 	}
 	return differ == 0U;
 }
@@ -86,6 +85,11 @@ static uint64_t descriptor(unsigned int level, uint64_t base)
 		return DESC_SPLIT;
 	}
 	return 0U;
+}
+
+bool stage2_has(unsigned int level, uint64_t base)
+{
+	return descriptor(level, base) != 0U;
 }
 
 /* 2M of DRAM without a hidden page. */
@@ -149,6 +153,7 @@ static volatile uint64_t *entry_of(uint64_t address, uint64_t size)
  */
 void stage2_unmap(uint64_t address, uint64_t size)
 {
+	flex_machine_mark(address);
 	*entry_of(address, size) &= ~DESC_VALID;
 }
 

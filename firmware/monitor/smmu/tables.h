@@ -16,6 +16,11 @@
 #endif
 
 void stage2_tables(struct flex_pass *pass);
+
+/* Does the normal world have a device or memory where an entry of `level` maps? Level 1: a GB; level 3: a page. */
+bool stage2_has(unsigned int level, uint64_t base);
+
+/* A block is marked for the scrub after a reset before anything in it is out of the normal world's reach. */
 void stage2_unmap(uint64_t address, uint64_t size);
 void stage2_map(uint64_t address, uint64_t size);
 void stage2_publish(void);

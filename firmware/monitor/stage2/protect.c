@@ -164,23 +164,14 @@ void flex_core_leave(void)
 	spin_unlock(&meet.lock);
 }
 
-static void op_unmap(uint64_t address, uint64_t size)
+static int op_invalidate(void)
 {
-	flex_machine_mark(address);
-	stage2_unmap(address, size);
-}
-
-static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
-{
-	(void)page;
-	(void)count;
-	(void)size;
 	el2_tlbi();
 	return smmu_invalidate();
 }
 
 const struct flex_ops flex_backend_ops = {
-	.unmap = op_unmap,
+	.unmap = stage2_unmap,
 	.map = stage2_map,
 	.invalidate = op_invalidate,
 	.publish = stage2_publish,

@@ -203,7 +203,7 @@ static int flex_measure_region(struct flex_ioc_measure *ask)
 
 	if (!area || ask->count & ((1U << FLEX_MEASURE_ORDER) - 1))
 		return -EINVAL;
-	ret = flex_protect_get();	/* flex_region_release() gives it back */
+	ret = flex_protect_get();	/* turning it on is not part of it */
 	if (ret)
 		return ret;
 	mutex_lock(&flex_region_lock);
@@ -216,19 +216,17 @@ static int flex_measure_region(struct flex_ioc_measure *ask)
 		goto out;
 	}
 	region.base = page_to_phys(region.page);
-	begin = flex_ticks();
-	ret = flex_errno(flex_smc(FLEX_MON_REGION_SECURE, region.base, region.size, 0, NULL));
-	ask->secure = flex_ticks() - begin;
 	region.segment = region.size;
-	region.secured = ret ? 0 : region.size;
+	begin = flex_ticks();
+	ret = flex_region_secure(&region);
+	ask->secure = flex_ticks() - begin;
 	begin = flex_ticks();
 	flex_region_release(&region);
 	ask->recall = flex_ticks() - begin;
 	ask->whole = ask->allocate + ask->secure;
 out:
 	flex_measure_apart_end(ask);
-	if (ret)
-		flex_protect_put();
+	flex_protect_put();
 	mutex_unlock(&flex_region_lock);
 	return ret;
 }

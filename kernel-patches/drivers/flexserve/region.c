@@ -78,6 +78,22 @@ int flex_region_read(struct flex_region *region, u64 at, struct file *file, u64 
 	return ret;
 }
 
+/* FLEX_MON_REGION_*, as often as interrupts and the monitor's bound on a call ask for. */
+static s64 flex_region_call(u64 function, u64 base, u64 size)
+{
+	struct arm_smccc_1_2_regs res;
+	u64 from = 0;
+	s64 error;
+
+	for (;;) {
+		error = flex_smc(function, base, size, from, &res);
+		if (error != FLEX_E_INTERRUPTED)
+			return error;
+		from = res.a1;
+		cond_resched();
+	}
+}
+
 /**
  * flex_region_secure() - secure the segment behind those that are secure
  * @region: read up to its end
@@ -93,8 +109,8 @@ int flex_region_secure(struct flex_region *region)
 		ret = flex_protect_get();
 	if (ret)
 		return ret;
-	ret = flex_errno(flex_smc(FLEX_MON_REGION_SECURE, region->base + region->secured, part, 0,
-				  NULL));
+	ret = flex_errno(flex_region_call(FLEX_MON_REGION_SECURE, region->base + region->secured,
+					  part));
 	if (!ret)
 		region->secured += part;
 	else if (!region->secured)
@@ -104,21 +120,14 @@ int flex_region_secure(struct flex_region *region)
 
 static s64 flex_region_open_up(u64 base, u64 size)
 {
-	u64 from = 0;
-	int tries = 0;
-	struct arm_smccc_1_2_regs res;
+	int tries;
 	s64 error;
 
-	for (;;) {
-		error = flex_smc(FLEX_MON_REGION_RELEASE, base, size, from, &res);
-		if (error == FLEX_E_INTERRUPTED) {
-			from = res.a1;
-			cond_resched();
-		} else if (error == FLEX_E_PINNED && tries++ < FLEX_REGION_TRIES) {
-			usleep_range(FLEX_REGION_WAIT_US, 2 * FLEX_REGION_WAIT_US);
-		} else {
+	for (tries = 0;; tries++) {
+		error = flex_region_call(FLEX_MON_REGION_RELEASE, base, size);
+		if (error != FLEX_E_PINNED || tries == FLEX_REGION_TRIES)
 			return error;
-		}
+		usleep_range(FLEX_REGION_WAIT_US, 2 * FLEX_REGION_WAIT_US);
 	}
 }
 

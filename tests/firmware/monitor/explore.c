@@ -44,7 +44,7 @@ void explore_step(const volatile void *word)
 {
 	const volatile char *at = word, *pages = (const char *)now.pages, *regions = (const char *)now.m.region;
 
-	if (((at >= pages) && (at < (const char *)now.mapped)) ||
+	if (((at >= pages) && (at < (const char *)now.mapped)) || (word == &now.m.stat[FLEX_STAT_SECURE_PAGES]) ||
 	    ((at >= regions) && (at < (regions + sizeof(now.m.region))))) {
 		explore_stop();
 	}

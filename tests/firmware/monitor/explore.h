@@ -14,8 +14,10 @@ struct world {
 	uint32_t pages[FLEX_BLOCK_PAGES];
 	uint32_t block;
 	uint64_t slots[2];
-	bool mapped[TRACKED], stale[TRACKED], secret[TRACKED]; /* secret: the secure world's bytes may lie there */
-	bool block_mapped, block_stale, block_secret;
+	/* forgotten by TLBs since it was unmapped; stale: in TLBs or caches; secret: the secure world's bytes may lie there */
+	bool mapped[TRACKED], forgotten[TRACKED], stale[TRACKED], secret[TRACKED];
+	bool block_mapped, block_forgotten, block_stale, block_secret;
+	bool on, said_on, switching; /* protection, what donations are told of it, a core is about to turn it off */
 	unsigned int pins[TRACKED]; /* the payload's own account of what it works on */
 	uint64_t list[CORES_MAX][FLEX_MAILBOX_ENTRIES];
 };

@@ -38,12 +38,14 @@ static void op_unmap(uint64_t address, uint64_t size)
 	if (size == FLEX_BLOCK_SIZE) {
 		EXPECT(is_region() && now.block_mapped);
 		now.block_mapped = false;
+		now.block_forgotten = false;
 		now.block_stale = true;
 		return;
 	}
 	EXPECT_EQ(state(number(address)), FLEX_PAGE_BUSY);
 	EXPECT(now.mapped[number(address)]);
 	now.mapped[number(address)] = false;
+	now.forgotten[number(address)] = false;
 	now.stale[number(address)] = true;
 }
 
@@ -60,23 +62,36 @@ static void op_map(uint64_t address, uint64_t size)
 	now.mapped[number(address)] = true;
 }
 
-/* Only what is named is forgotten: on some machines that is all. */
-static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
+static int op_invalidate(void)
 {
-	uint32_t i;
+	unsigned int i;
 
 	explore_stop();
 	if (smmu_silent) {
 		return FLEX_E_TIMEOUT;
 	}
+	now.block_forgotten = now.block_forgotten || !now.block_mapped;
+	for (i = 0U; i < TRACKED; i++) {
+		now.forgotten[i] = now.forgotten[i] || !now.mapped[i];
+	}
+	return FLEX_OK;
+}
+
+/* Only what is named is in memory, and only once it is forgotten. */
+static void op_settle(const uint64_t *page, uint32_t count)
+{
+	uint32_t i;
+
 	for (i = 0U; i < count; i++) {
-		if (size != FLEX_PAGE_SIZE) {
-			now.block_stale = false;
+		if ((page[i] != 0U) && is_region()) {
+			EXPECT(now.block_forgotten);
+			now.block_stale = number(page[i]) != (FLEX_BLOCK_PAGES - 1U);
 		} else if (page[i] != 0U) {
+			explore_stop();
+			EXPECT(now.forgotten[number(page[i])]);
 			now.stale[number(page[i])] = false;
 		}
 	}
-	return FLEX_OK;
 }
 
 static void op_publish(void)
@@ -114,21 +129,38 @@ static uint64_t op_zero(void)
 	return 0U;
 }
 
+/* Off, without the other cores: so a backend does whose table stays on (gpt). Bus masters reach everything then. */
 static int op_protect(bool on)
 {
-	return on ? FLEX_OK : FLEX_E_STATE;
+	bool secure;
+
+	EXPECT(!on);
+	if (now.switching || !now.on) {
+		return FLEX_E_BUSY; /* where a lock is, who waits for it is not of interest */
+	}
+	now.switching = true;
+	now.said_on = false;
+	explore_stop();
+	secure = now.m.stat[FLEX_STAT_SECURE_PAGES] != 0U;
+	explore_stop();
+	now.on = secure;
+	now.said_on = secure;
+	now.switching = false;
+	return secure ? FLEX_E_STATE : FLEX_OK;
 }
 
-static bool op_always(void)
+static bool op_protected(void)
 {
-	return true;
+	explore_stop();
+	return now.said_on;
 }
 
 static const struct flex_ops ops = {
-	.unmap = op_unmap, .map = op_map, .invalidate = op_invalidate, .publish = op_publish, .scrub = op_scrub,
+	.unmap = op_unmap, .map = op_map, .invalidate = op_invalidate, .settle = op_settle, .publish = op_publish,
+	.scrub = op_scrub,
 	.copy = op_copy, .interrupt_pending = op_never, .ticks = op_zero, .dma_blocked = op_zero,
 	.donate_pages = FLEX_MAILBOX_ENTRIES, .protect = op_protect,
-	.protected = op_always,
+	.protected = op_protected,
 };
 
 /* What a core does. */
@@ -154,20 +186,30 @@ static void nw_move(const struct program *p)
 	(void)call(FLEX_CALLER_NW, FLEX_MON_MOVE, running, 0U, 1U);
 }
 
-static void nw_region(const struct program *p)
+static int64_t region_call(uint32_t fid)
 {
-	struct flex_call made = { .fid = FLEX_MON_REGION_RELEASE, .caller = FLEX_CALLER_NW, .core = running,
+	struct flex_call made = { .fid = fid, .caller = FLEX_CALLER_NW, .core = running,
 				  .arg = { DRAM_BASE, FLEX_BLOCK_SIZE } };
 
-	(void)p;
-	if (call(FLEX_CALLER_NW, FLEX_MON_REGION_SECURE, DRAM_BASE, FLEX_BLOCK_SIZE, 0U) != FLEX_OK) {
-		return;
-	}
-	now.block_secret = true;
 	while (flex_dispatch(&now.m, &made) == FLEX_E_INTERRUPTED) {
 		made.arg[2] = made.ret[1];
 	}
-	EXPECT_EQ(made.ret[0], FLEX_OK);
+	return (int64_t)made.ret[0];
+}
+
+static void nw_region(const struct program *p)
+{
+	(void)p;
+	if (region_call(FLEX_MON_REGION_SECURE) == FLEX_OK) {
+		now.block_secret = true;
+		EXPECT_EQ(region_call(FLEX_MON_REGION_RELEASE), FLEX_OK);
+	}
+}
+
+static void nw_protect_off(const struct program *p)
+{
+	(void)p;
+	(void)call(FLEX_CALLER_NW, FLEX_MON_PROTECT, FLEX_PROTECT_OFF, 0U, 0U);
 }
 
 static void payload_claim(const struct program *p)
@@ -211,6 +253,7 @@ const struct program programs[] = {
 	{ "move 1 to 0", nw_move, 0U, 1U, { 1U, 0U }, 0U },
 	{ "move 0 to 2", nw_move, 0U, 1U, { 0U, 2U }, 0U },
 	{ "region", nw_region, 0U, 0U, { 0U, 0U }, 0U },
+	{ "protection off", nw_protect_off, 0U, 0U, { 0U, 0U }, 0U },
 	{ "claim 0 for 0", payload_claim, 0U, 1U, { 0U, 0U }, 0U },
 	{ "claim 0 for 1", payload_claim, 0U, 1U, { 0U, 0U }, 1U },
 	{ "claim 1 for 0", payload_claim, 0U, 1U, { 1U, 0U }, 0U },
@@ -258,6 +301,8 @@ void set_out(unsigned int s)
 	flex_core_init(&now.m);
 	memset(now.mapped, 1, sizeof(now.mapped));
 	now.block_mapped = true;
+	now.on = true;
+	now.said_on = true;
 	smmu_silent = false;
 	for (i = 0U; i < situations[s].donated; i++) {
 		nw_batch(&(struct program){ .fid = FLEX_MON_DONATE, .count = 1U, .page = { i } });
@@ -308,6 +353,7 @@ void check_step(const uint32_t *pages, const uint64_t *slots)
 		}
 		EXPECT(!secure || (!now.mapped[i] && !now.stale[i] && !is_region()));
 		EXPECT((state(i) != FLEX_PAGE_NORMAL) || (now.mapped[i] && !now.secret[i]));
+		EXPECT((!secure && !now.secret[i]) || now.on);
 		EXPECT(!now.mapped[i] || !now.secret[i]);
 	}
 	for (i = 0U; i < 2U; i++) {
@@ -315,7 +361,7 @@ void check_step(const uint32_t *pages, const uint64_t *slots)
 			check_slot(slots[i], now.slots[i]);
 		}
 	}
-	EXPECT(!now.block_secret || (!now.block_mapped && !now.block_stale));
+	EXPECT(!now.block_secret || (now.on && !now.block_mapped && !now.block_stale));
 	EXPECT((state(0U) != FLEX_PAGE_CLAIMED) || (state(1U) != FLEX_PAGE_CLAIMED) ||
 	       ((now.pages[0] & FLEX_PAGE_SLOT_MASK) != (now.pages[1] & FLEX_PAGE_SLOT_MASK)));
 }

@@ -32,7 +32,7 @@ struct fake {
 	struct flex_monitor m;
 	bool mapped[PAGES];	/* stage 2 says so */
 	bool stale[PAGES];	/* a TLB may still say so */
-	bool settled[PAGES];	/* named to invalidate() since it was unmapped: what caches held of it is in memory */
+	bool settled[PAGES];	/* since it was unmapped and forgotten: what caches held of it is in memory */
 	bool clean[PAGES];	/* scrubbed since it was taken */
 	bool touched[PAGES];	/* either end of a move's copy since it was taken */
 	uint64_t content[PAGES];
@@ -48,6 +48,7 @@ struct fake {
 };
 
 extern struct fake fake;
+extern bool fake_caches; /* tell the two worlds apart, from the next fake_reset() on */
 
 /* Everything NORMAL, mapped and with content; protection on. */
 void fake_reset(void);
@@ -77,6 +78,10 @@ void donate(unsigned int count, unsigned int first);
 void list(unsigned int count, unsigned int first);
 struct out claim(unsigned int count, unsigned int first, unsigned int slot);
 
+/* A region, to the end, however often the call has to be made. */
+struct out secure(uint64_t base, uint64_t size);
+struct out release(uint64_t base, uint64_t size);
+
 /* As the payload pins: false when the slot does not hold `page` at `generation`. */
 bool pin(unsigned int slot, unsigned int page, unsigned int generation);
 void unpin(unsigned int slot);
@@ -101,12 +106,14 @@ void fake_check(void);
 		} \
 	} while (0)
 
+/* On both kinds of machine. */
 #define RUN(test) \
 	do { \
+		fake_caches = !fake_caches; \
 		fake_reset(); \
 		test(); \
 		fake_check(); \
-		printf("ok %s\n", #test); \
-	} while (0)
+		printf("ok %s%s\n", #test, fake_caches ? ", caches" : ""); \
+	} while (fake_caches)
 
 #endif

@@ -22,7 +22,7 @@ static struct {
 } slot[SLOTS];
 
 static struct {
-	bool used, in_use;
+	bool used, in_use, securing;
 	unsigned int block, blocks;
 	uint64_t done;
 } region[FLEX_REGIONS];
@@ -352,11 +352,51 @@ static int model_secure(unsigned int block, unsigned int blocks)
 	}
 	region[r].used = true;
 	region[r].in_use = false;
+	region[r].securing = true;
 	region[r].block = block;
 	region[r].blocks = blocks;
 	region[r].done = 0U;
 	region_pages(r, r);
 	return FLEX_OK;
+}
+
+/* A call that stopped before the end did something, and no more than it might without an interrupt. */
+static void region_stopped(int r, const struct out *o)
+{
+	uint64_t size = region[r].blocks * FLEX_BLOCK_SIZE;
+
+	EXPECT((o->x1 > region[r].done) && (o->x1 < (2U * size)));
+	EXPECT((fake.polls_until_interrupt == 0) || ((o->x1 - region[r].done) >= (FLEX_SCRUB_PAGES * FLEX_PAGE_SIZE)));
+	EXPECT((o->x1 - region[r].done) <= ((FLEX_SCRUB_PAGES * FLEX_PAGE_SIZE) + size));
+	region[r].done = o->x1;
+}
+
+static void fuzz_secure(uint64_t base, uint64_t size, bool bad, int r)
+{
+	bool on = (r >= 0) && region[r].securing && (rnd(4U) != 0U);
+	uint64_t from = (rnd(10U) == 0U) ? odd_number() : on ? region[r].done : 0U;
+	int expect = FLEX_E_STATE;
+	struct out o;
+
+	if (bad) {
+		expect = FLEX_E_INVAL;
+	} else if (from == 0U) {
+		expect = model_secure((unsigned int)((base - DRAM_BASE) / FLEX_BLOCK_SIZE), (unsigned int)(size / FLEX_BLOCK_SIZE));
+		r = region_model((unsigned int)((base - DRAM_BASE) / FLEX_BLOCK_SIZE), (unsigned int)(size / FLEX_BLOCK_SIZE));
+	} else if (r >= 0) {
+		expect = region[r].in_use ? FLEX_E_PINNED : !region[r].securing ? FLEX_E_STATE :
+			 (from != region[r].done) ? FLEX_E_INVAL : FLEX_OK;
+	}
+	o = nw(FLEX_MON_REGION_SECURE, base, size, from);
+	if ((expect == FLEX_OK) && (o.rc == FLEX_E_INTERRUPTED)) {
+		region_stopped(r, &o);
+		return;
+	}
+	EXPECT_EQ(o.rc, expect);
+	if (expect == FLEX_OK) {
+		region[r].securing = false;
+		region[r].done = 0U;
+	}
 }
 
 static void fuzz_region(void)
@@ -374,13 +414,13 @@ static void fuzz_region(void)
 	maybe_interrupt();
 	switch (rnd(4U)) {
 	case 0U:
-		o = nw(FLEX_MON_REGION_SECURE, base, size, 0U);
-		EXPECT_EQ(o.rc, bad ? FLEX_E_INVAL : model_secure(block, blocks));
+		fuzz_secure(base, size, bad, r);
 		break;
 	case 1U:
 		third = (rnd(10U) == 0U) ? odd_number() : rnd(2U);
 		expect = (bad || (third > 1U)) ? FLEX_E_INVAL :
-			 ((r < 0) || (region[r].done != 0U) || (region[r].in_use == (third != 0U))) ? FLEX_E_STATE : FLEX_OK;
+			 ((r < 0) || (region[r].done != 0U)) ? FLEX_E_STATE :
+			 (region[r].in_use != (third != 0U)) ? FLEX_OK : region[r].in_use ? FLEX_E_PINNED : FLEX_E_STATE;
 		o = payload(FLEX_MON_REGION_USE, base, size, third);
 		EXPECT_EQ(o.rc, expect);
 		if (expect == FLEX_OK) {
@@ -389,19 +429,15 @@ static void fuzz_region(void)
 		break;
 	default:
 		third = (rnd(8U) == 0U) ? odd_number() : ((r >= 0) ? region[r].done : 0U);
-		expect = bad ? FLEX_E_INVAL : (r < 0) ? FLEX_E_STATE : region[r].in_use ? FLEX_E_PINNED :
-			 (third != region[r].done) ? FLEX_E_INVAL : FLEX_OK;
+		expect = bad ? FLEX_E_INVAL : ((r < 0) || region[r].securing) ? FLEX_E_STATE :
+			 region[r].in_use ? FLEX_E_PINNED : (third != region[r].done) ? FLEX_E_INVAL : FLEX_OK;
 		o = nw(FLEX_MON_REGION_RELEASE, base, size, third);
 		if ((expect == FLEX_OK) && (o.rc == FLEX_E_INTERRUPTED)) {
-			EXPECT(o.x1 > region[r].done);
-			EXPECT(o.x1 < size);
-			EXPECT((fake.polls_until_interrupt == 0) || ((o.x1 - region[r].done) == (FLEX_SCRUB_PAGES * FLEX_PAGE_SIZE)));
-			region[r].done = o.x1;
+			region_stopped(r, &o);
 			break;
 		}
 		EXPECT_EQ(o.rc, expect);
 		if (expect == FLEX_OK) {
-			EXPECT_EQ(o.x1, size);
 			region_pages(r, -1);
 			region[r].used = false;
 		}
@@ -583,6 +619,7 @@ int main(int argc, char **argv)
 	printf("seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
 	state = seed;
+	fake_caches = (seed % 2U) != 0U;
 	model_reset();
 	while (time(NULL) < end) {
 		one_call();

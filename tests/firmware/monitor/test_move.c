@@ -96,7 +96,7 @@ static void a_new_page_must_be_the_normal_worlds(void)
 	unsigned int i;
 
 	held(2U, 10U, 0U);
-	EXPECT_EQ(nw(FLEX_MON_REGION_SECURE, pa(2U * FLEX_BLOCK_PAGES), FLEX_BLOCK_SIZE, 0U).rc, FLEX_OK);
+	EXPECT_EQ(secure(pa(2U * FLEX_BLOCK_PAGES), FLEX_BLOCK_SIZE).rc, FLEX_OK);
 	for (i = 0U; i < 4U; i++) {
 		mail_pair(0U, 0U, pa(11U), bad[i]);
 		EXPECT_EQ(nw(FLEX_MON_MOVE, 0U, 0U, 1U).x2, 0);

@@ -60,11 +60,8 @@ static void op_map(uint64_t address, uint64_t size)
 		__atomic_store_n(&nw[index_of(address)], 1, __ATOMIC_SEQ_CST);
 }
 
-static int op_invalidate(const uint64_t *page, uint32_t count, uint64_t size)
+static int op_invalidate(void)
 {
-	(void)page;
-	(void)count;
-	(void)size;
 	return FLEX_OK;
 }
 
@@ -325,22 +322,25 @@ int64_t fake_recall(unsigned int core, uint64_t index)
 	return nw_batch(core, FLEX_MON_RECALL, index);
 }
 
+/* A long one comes back between its parts. */
+static int64_t nw_region(uint32_t fid, uint64_t base, uint64_t size)
+{
+	struct flex_call call = { .fid = fid, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
+	int64_t rc;
+
+	while ((rc = flex_dispatch(&monitor, &call)) == FLEX_E_INTERRUPTED)
+		call.arg[2] = call.ret[1];
+	return rc;
+}
+
 int64_t fake_secure(uint64_t base, uint64_t size)
 {
-	struct flex_call call = { .fid = FLEX_MON_REGION_SECURE, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
-
-	return flex_dispatch(&monitor, &call);
+	return nw_region(FLEX_MON_REGION_SECURE, base, size);
 }
 
 int64_t fake_release(uint64_t base, uint64_t size)
 {
-	struct flex_call call = { .fid = FLEX_MON_REGION_RELEASE, .caller = FLEX_CALLER_NW, .arg = { base, size, 0 } };
-	int64_t rc;
-
-	/* A long release comes back between its parts. */
-	while ((rc = flex_dispatch(&monitor, &call)) == FLEX_E_INTERRUPTED)
-		call.arg[2] = call.ret[1];
-	return rc;
+	return nw_region(FLEX_MON_REGION_RELEASE, base, size);
 }
 
 struct rt_call fake_call(uint64_t op, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4)

@@ -133,7 +133,7 @@ def test_a_rolled_back_model_is_refused_also_after_a_reboot(
 ) -> None:
     """Last of this module: it starts the board again. The control: each file is taken until a newer one was.
 
-    What is open when a newer one comes stays so until it is closed.
+    What is open and resident when a newer one comes is of no more use.
     """
     right = engine.reference_tokens(demo, story, 4, ignore_eos=True).tokens
     versions = Versions(board, demo, story, tmp_path)
@@ -141,7 +141,6 @@ def test_a_rolled_back_model_is_refused_also_after_a_reboot(
     other = versions.send("another", 1)
     for path in (first, second):
         assert versions.run(path) == right
-    board.client.forget(first, Deadline(60, "forget"))
     for mode in SECURE_MODES:
         versions.refused(first, mode)
         assert versions.run(second, mode) == right
@@ -152,6 +151,5 @@ def test_a_rolled_back_model_is_refused_also_after_a_reboot(
         versions.refused(first, mode)
     assert versions.run(second) == right
     assert versions.run(third, "strawman-opt") == right
-    board.client.forget(second, Deadline(60, "forget"))
     versions.refused(second)
     assert versions.run(other) == right

@@ -99,5 +99,7 @@ struct flex_sealed_binding {
 #define FLEX_SEALED_E_TAMPERED_TEXT "the sealed model has been tampered with"
 #define FLEX_SEALED_E_STORE 10 /* the board's own trouble: nothing is wrong with the file */
 #define FLEX_SEALED_E_STORE_TEXT "the board cannot keep the model's version: its secure flash is full or fails"
+#define FLEX_SEALED_E_LOST 11 /* so is this */
+#define FLEX_SEALED_E_LOST_TEXT "the board's secure flash is damaged: minimum versions are lost; clear it: flexkit flash --region versions"
 
 #endif /* FLEXKIT_SEALED_H */

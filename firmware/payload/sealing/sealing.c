@@ -146,6 +146,7 @@ const char *seal_reason(int error)
 		[FLEX_SEALED_E_SWAPPED] = FLEX_SEALED_E_SWAPPED_TEXT,
 		[FLEX_SEALED_E_TAMPERED] = FLEX_SEALED_E_TAMPERED_TEXT,
 		[FLEX_SEALED_E_STORE] = FLEX_SEALED_E_STORE_TEXT,
+		[FLEX_SEALED_E_LOST] = FLEX_SEALED_E_LOST_TEXT,
 	};
 
 	if (error <= 0 || (size_t)error >= sizeof(reasons) / sizeof(reasons[0]))

@@ -88,13 +88,29 @@ static uint64_t generation(const struct versions_flash *flash, uint32_t block)
 	return head.version;
 }
 
-/* The block that counts; false: neither does. */
-static bool current(const struct versions_flash *flash, uint32_t *block)
+/*
+ * The block's first record was never written: erased, or as new media are. What a first log leaves when power goes
+ * before its head is finished looks so too.
+ */
+static bool never_used(const struct versions_flash *flash, uint32_t block)
+{
+	uint32_t word = flash->read(block, RECORD_WORDS);
+
+	for (uint32_t i = RECORD_WORDS + 1; i < 2 * RECORD_WORDS; i++) {
+		if (flash->read(block, i) != word)
+			return false;
+	}
+	return word == BLANK || word == 0;
+}
+
+/* The block that counts. 0: one does (*begun), or nothing has ever been kept; or FLEX_SEALED_E_LOST. */
+static int current(const struct versions_flash *flash, uint32_t *block, bool *begun)
 {
 	uint64_t first = generation(flash, 0), second = generation(flash, 1);
 
 	*block = second > first;
-	return first || second;
+	*begun = first || second;
+	return *begun || (never_used(flash, 0) && never_used(flash, 1)) ? 0 : FLEX_SEALED_E_LOST;
 }
 
 /* The least version that the log says of a model, and where the log ends. */
@@ -127,10 +143,14 @@ static bool is_last(const struct versions_flash *flash, const struct log *log, u
 	return true;
 }
 
-/* The same log, shorter, in the other block; `log` is that one afterwards. */
+/*
+ * The same log, shorter, in the other block; `log` is that one afterwards. The longer one is erased: should the head of
+ * the shorter one be damaged one day, no older log stands in for it.
+ */
 static bool compact(const struct versions_flash *flash, struct log *log)
 {
 	struct log shorter = { .block = !log->block, .next = 1 };
+	uint32_t longer = log->block;
 	struct record record;
 
 	if (!flash->erase(shorter.block))
@@ -144,7 +164,7 @@ static bool compact(const struct versions_flash *flash, struct log *log)
 	if (!write_record(flash, shorter.block, 0, (const uint8_t *)HEAD, generation(flash, log->block) + 1))
 		return false;
 	*log = shorter;
-	return true;
+	return flash->erase(longer);
 }
 
 /* The first log of all. */
@@ -164,10 +184,12 @@ static bool append(const struct versions_flash *flash, struct log *log, const ui
 int versions_admit(const struct versions_flash *flash, const struct seal *seal)
 {
 	struct log log = { .next = 1 };
-	bool begun = current(flash, &log.block);
+	bool begun;
+	int error = current(flash, &log.block, &begun);
 	uint64_t least = begun ? look_up(flash, &log, seal->model) : LEAST;
-	int error = seal_check_version(seal, least);
 
+	if (!error)
+		error = seal_check_version(seal, least);
 	if (error || seal->version == least)
 		return error;
 	if (!begun && !begin(flash, &log))

@@ -5,8 +5,12 @@
  *
  * Two erase blocks hold a log each, of records of 32 bytes that are only ever appended. A block counts once its first
  * record, the head, is there; of two that count the one with the higher generation does. A full log is written again,
- * one record a model, into the other block, whose head comes last. So at every moment, power may go: a record that was
- * not finished fails its check and is passed over, a block that was not finished has no head.
+ * one record a model, into the other block, whose head comes last; then it is erased. So at every moment, power may go: a
+ * record that was not finished fails its check and is passed over, a block that was not finished has no head.
+ *
+ * Without a head no record counts, and a log is empty only where no first record was ever written. Anything else is
+ * damage, and what was kept is lost: every model is refused until somebody at the board clears the flash (flexkit flash
+ * --region versions), which he does knowing that old versions are taken again.
  *
  * Flash is NOR: erasing makes all bits of a block 1, programming a word makes bits 0. One thread at a time.
  */
@@ -27,8 +31,8 @@ struct versions_flash {
 
 /*
  * Takes note of the version of a model whose header is open. 0; FLEX_SEALED_E_OLD: the board has seen a newer one;
- * FLEX_SEALED_E_STORE: it is newer than what is kept, and that could not be written. The lowest version there is, 1,
- * needs no record. Takes as long as erasing a block, at the worst.
+ * FLEX_SEALED_E_STORE: it is newer than what is kept, and that could not be written; FLEX_SEALED_E_LOST: what was kept
+ * cannot be read. The lowest version there is, 1, needs no record. Takes as long as erasing a block, at the worst.
  */
 int versions_admit(const struct versions_flash *flash, const struct seal *seal);
 

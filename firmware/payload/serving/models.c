@@ -80,6 +80,23 @@ void srv_model_put(struct srv_model *model)
 	rt_unlock(&srv_tables, mask);
 }
 
+void srv_model_admit(struct srv_model *model)
+{
+	uint64_t mask = rt_lock(&srv_tables);
+
+	memcpy(model->admitted.model, model->seal.model, sizeof(model->admitted.model));
+	model->admitted.version = model->seal.version;
+	for (unsigned int i = 0; i < SRV_MODELS; i++) {
+		struct srv_model *other = &models[i];
+
+		if (other->state != MODEL_FREE && other->state != MODEL_CLOSING && other->admitted.version != 0 &&
+		    other->admitted.version < model->admitted.version &&
+		    !memcmp(other->admitted.model, model->admitted.model, sizeof(model->admitted.model)))
+			srv_model_refuse(other, FLEX_SEALED_E_OLD);
+	}
+	rt_unlock(&srv_tables, mask);
+}
+
 struct srv_model *srv_model_of_slots(uint64_t first, uint64_t count)
 {
 	for (unsigned int i = 0; i < SRV_MODELS; i++) {

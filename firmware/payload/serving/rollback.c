@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Rolled-back models are refused where the board has secure flash to keep versions in; elsewhere every version is taken,
- * and the board's description says so (boards/README.md, secure_flash). A version is looked at when a model is started:
- * one that is open when a newer one comes stays so until it is closed.
+ * and the board's description says so (boards/README.md, secure_flash). A version is looked at when a model is started;
+ * one that is open when a newer one comes is refused at its next step: a GENERATE under way ends there.
  */
 #include "rt_arch.h"
 #include "serving.h"
@@ -36,6 +36,8 @@ int64_t srv_rollback_check(struct srv_model *model)
 	if (error)
 		return error;
 	why = versions_admit(&flash, &model->seal);
+	if (!why)
+		srv_model_admit(model); /* before the next one is looked at */
 	__atomic_store_n(&busy, false, __ATOMIC_RELEASE);
 	return why ? srv_model_refuse(model, why) : FLEX_OK;
 }

@@ -62,6 +62,10 @@ struct srv_model {
 	uint8_t *file;           /* its first page, in the window or the region */
 	bool opened;             /* `seal` and `image` are there; they stay until the model is closed */
 	int refused;             /* FLEX_SEALED_E_*: nothing of it is computed with any more */
+	struct {
+		uint8_t model[FLEX_SEALED_MODEL_BYTES];
+		uint64_t version; /* 0: not admitted yet, or not on this board */
+	} admitted;              /* by the check for rollbacks; under srv_tables */
 	struct seal seal;
 	const uint8_t *image;    /* the GGUF in the file */
 	struct flx_model flx;
@@ -105,6 +109,9 @@ uint64_t srv_model_number(const struct srv_model *model);
 /* Keeps everybody else out of an open model without a region, until it is handed back. False: not to be had. */
 bool srv_model_take_over(struct srv_model *model);
 void srv_model_hand_back(struct srv_model *model);
+
+/* The board takes this version of a model: what is open of older ones is refused from here on. */
+void srv_model_admit(struct srv_model *model);
 
 struct srv_session *srv_session_get(uint64_t number, uint32_t states, int64_t *error);
 void srv_session_put(struct srv_session *session);
@@ -175,8 +182,8 @@ int64_t srv_chunks_open(struct srv_model *model, uint64_t first, uint64_t count,
 void srv_rollback_init(void);
 
 /*
- * The model's header is open: is its version one that the board still takes? From now on it takes nothing older. May
- * yield IDLE. FLEX_OK, FLEX_E_MODEL with a refusal, or what the NW answered.
+ * The model's header is open: is its version one that the board still takes? From now on it takes nothing older, and
+ * what is open of older ones is refused. May yield IDLE. FLEX_OK, FLEX_E_MODEL with a refusal, or what the NW answered.
  */
 int64_t srv_rollback_check(struct srv_model *model);
 

@@ -263,6 +263,7 @@ int64_t srv_weights_open(struct srv_model *model, uint64_t *ticks)
 void srv_weights_close(struct srv_model *model)
 {
 	seal_wipe(&model->seal, sizeof(model->seal));
+	model->admitted.version = 0;
 	model->opened = false;
 	model->refused = 0;
 	model->region_given = 0;

@@ -95,6 +95,51 @@ static void flash_that_lies_is_not_believed(void)
 	EQUAL(admit(1, 2), FLEX_SEALED_E_OLD);
 }
 
+/* One bit of the head that counts goes: whatever is asked for, nothing is believed, until the flash is cleared. */
+static void a_damaged_log_refuses_everything(uint64_t versions, uint32_t block)
+{
+	uint64_t steps;
+
+	fake_flash_reset();
+	for (uint64_t version = 2; version < 2 + versions; version++)
+		EQUAL(admit(1, version), 0);
+	fake_flash_wear(block, 0, 2); /* of an 'f' */
+	steps = fake_flash_steps();
+	for (unsigned int model = 1; model < 3; model++) {
+		EQUAL(admit(model, 1), FLEX_SEALED_E_LOST);
+		EQUAL(admit(model, 1 + versions), FLEX_SEALED_E_LOST);
+		EQUAL(admit(model, UINT64_MAX), FLEX_SEALED_E_LOST);
+	}
+	EQUAL(fake_flash_steps(), steps);
+	CHECK(rt_flash_erase(0) && rt_flash_erase(1));
+	EQUAL(admit(1, 1), 0);
+	EQUAL(admit(1, 2), 0);
+	EQUAL(admit(1, 1), FLEX_SEALED_E_OLD);
+}
+
+static void what_was_kept_and_cannot_be_read_is_not_forgotten(void)
+{
+	a_damaged_log_refuses_everything(1, 0);
+	a_damaged_log_refuses_everything(PLACES, 0);
+}
+
+/* Not even an older log is taken for it. */
+static void a_log_that_was_written_again_is_the_only_one(void)
+{
+	a_damaged_log_refuses_everything(PLACES + 1, 1);
+	a_damaged_log_refuses_everything(PLACES + 2, 1);
+	a_damaged_log_refuses_everything(2 * PLACES, 0);
+}
+
+/* Erased, where new media are all zero: nothing has been kept either. */
+static void an_erased_flash_has_kept_nothing(void)
+{
+	CHECK(rt_flash_erase(0) && rt_flash_erase(1));
+	EQUAL(admit(1, 1), 0);
+	EQUAL(admit(1, 7), 0);
+	EQUAL(admit(1, 6), FLEX_SEALED_E_OLD);
+}
+
 /* A history of versions of three models, rewritten twice on the way; versions rise by one each time. */
 #define HISTORY (3 * PLACES)
 
@@ -150,6 +195,9 @@ int main(void)
 		TEST(more_models_than_there_is_room_for_are_refused),
 		TEST(flash_that_fails_refuses_what_is_new),
 		TEST(flash_that_lies_is_not_believed),
+		TEST(what_was_kept_and_cannot_be_read_is_not_forgotten),
+		TEST(a_log_that_was_written_again_is_the_only_one),
+		TEST(an_erased_flash_has_kept_nothing),
 		TEST(power_may_go_at_any_step),
 	};
 

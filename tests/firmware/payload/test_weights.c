@@ -290,6 +290,26 @@ static void a_rolled_back_model_is_refused_wherever_it_lies(void)
 	EQUAL(open_header(), FLEX_OK);
 }
 
+/* The older one is open, and all of it is there: it is of no use from then on. */
+static void a_newer_version_ends_an_older_one_that_is_open(void)
+{
+	struct srv_spent spent = { 0 };
+	struct srv_model *older;
+	uint64_t ticks;
+
+	fake_seal(file[0], plain[0], PAGES, 4, "sealing4");
+	EQUAL(open_header(), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	older = model;
+	fake_seal(file[0], plain[0], PAGES, 5, "sealing5");
+	open_in_region(false);
+	EQUAL(srv_weights_open(model, &ticks), FLEX_OK);
+	EQUAL(read_all(), FLEX_OK);
+	EQUAL(srv_weights_pin(older, older->image, 1, &spent), FLEX_E_MODEL);
+	EQUAL(strcmp(srv_weights_refusal(older), FLEX_SEALED_E_OLD_TEXT), 0);
+	CHECK(!srv_model_refused(model));
+}
+
 /* A claim for a slot that holds a page changes nothing, above all not what the slot is known to hold. */
 static void a_claim_that_fails_leaves_an_open_page_open(void)
 {
@@ -569,6 +589,7 @@ int main(void)
 		TEST(a_refused_model_is_fresh_after_it_was_closed),
 		TEST(hostile_headers_are_refused_with_their_reasons),
 		TEST(a_rolled_back_model_is_refused_wherever_it_lies),
+		TEST(a_newer_version_ends_an_older_one_that_is_open),
 		TEST(a_claim_that_fails_leaves_an_open_page_open),
 		TEST(a_slot_that_was_open_is_closed_by_its_next_claim),
 		TEST(what_another_has_in_its_hands_is_waited_for),

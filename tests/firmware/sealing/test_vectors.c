@@ -144,8 +144,8 @@ static void versions_below_the_minimum_are_refused(void)
 
 static void every_refusal_has_a_reason(void)
 {
-	CHECK(seal_reason(0)[0] == 0 && seal_reason(-1)[0] == 0 && seal_reason(FLEX_SEALED_E_STORE + 1)[0] == 0);
-	for (int why = FLEX_SEALED_E_PLAIN; why <= FLEX_SEALED_E_STORE; why++)
+	CHECK(seal_reason(0)[0] == 0 && seal_reason(-1)[0] == 0 && seal_reason(FLEX_SEALED_E_LOST + 1)[0] == 0);
+	for (int why = FLEX_SEALED_E_PLAIN; why <= FLEX_SEALED_E_LOST; why++)
 		CHECK(strlen(seal_reason(why)) > 10);
 }
 

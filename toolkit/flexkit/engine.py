@@ -120,6 +120,7 @@ def load(path: Path) -> ctypes.CDLL:
         "flxh_forward": (ctypes.c_int, [pointer, ids, u32]),
         "flxh_logits": (ctypes.POINTER(ctypes.c_float), [pointer]),
         "flxh_greedy": (i32, [pointer]),
+        "flxh_kv_piece": (u64, [pointer, u32, ctypes.POINTER(pointer)]),
     }
     for name, (result, arguments) in shapes.items():
         function = getattr(lib, name)
@@ -165,6 +166,14 @@ class Session:
     def greedy(self) -> int:
         """The most likely next token."""
         return int(self._lib.flxh_greedy(self._handle))
+
+    def kv(self) -> list[bytes]:
+        """What the tokens so far left in the KV cache, in its pieces."""
+        pieces: list[bytes] = []
+        at = ctypes.c_void_p()
+        while size := int(self._lib.flxh_kv_piece(self._handle, len(pieces), ctypes.byref(at))):
+            pieces.append(ctypes.string_at(at, size))
+        return pieces
 
     def close(self) -> None:
         """Give the memory back. Twice is fine."""

@@ -23,6 +23,7 @@
 #define FLEX_ORDER_RUNS 510
 
 #define FLEX_PROMPT_BYTES 0x8000
+#define FLEX_PUT_BYTES (FLEX_PROMPT_BYTES - 16) /* of a sealed chunk: what is in it; the rest authenticates it */
 #define FLEX_TEXT_BYTES 256
 #define FLEX_REASON_BYTES 160
 #define FLEX_PROMPT_IDS 4096
@@ -38,7 +39,7 @@ struct flex_status {
 
 struct flex_session_comm {
 	/* NW to payload */
-	unsigned char prompt[FLEX_PROMPT_BYTES]; /* UTF-8, length given in the call */
+	unsigned char prompt[FLEX_PROMPT_BYTES]; /* UTF-8, length given in the call; a sealed chunk, both ways: PUT and GET */
 	/* payload to NW */
 	flex_u64 heartbeat;    /* as above, this session's */
 	flex_u64 layer;        /* where it is: layer and position of the pass under way */
@@ -53,6 +54,10 @@ struct flex_session_comm {
 	 */
 	flex_u64 decrypt_ticks;
 	flex_u64 decrypt_since;
+	/* Of the positions that the session had computed before this prompt: taken from memory, opened, computed again. */
+	flex_u64 kept;
+	flex_u64 opened;
+	flex_u64 recomputed;
 	flex_s32 prompt_ids[FLEX_PROMPT_IDS]; /* the first prompt_tokens of them, for the check of every run (FIELD F11) */
 	unsigned char text[FLEX_TEXT_BYTES];     /* bytes of the token just yielded */
 	unsigned char reason[FLEX_REASON_BYTES]; /* why a model or a prompt was refused: ASCII, zero-terminated */
@@ -95,14 +100,22 @@ struct flex_order {
  * SESSION_OPEN(model, context, threads) -> x2 = session, x3 = first slot, x4 = pages of working memory (KV cache,
  *                                          activations) that the NW has to donate and CLAIM before GENERATE
  * GENERATE(session, prompt bytes, tokens to generate, flags)
- *                                       -> yields TOKEN for each token, NEED when pages are missing. DONE: x2 = tokens,
- *                                          x3 = FLEX_FINISH_*. A session generates once at a time; position starts
- *                                          at 0 at each GENERATE.
+ *                                       -> yields TOKEN for each token, NEED when pages are missing, GET for chunks that
+ *                                          SESSION_SEAL put aside. DONE: x2 = tokens, x3 = FLEX_FINISH_*. A session
+ *                                          generates once at a time. With FLEX_GENERATE_CONTINUE the prompt goes on where
+ *                                          the session stopped: behind all prompts and tokens since it began, which the
+ *                                          payload remembers. Their KV cache is taken from memory, or opened, or computed
+ *                                          again; the tokens are the same. A GENERATE that fails has not been: the session
+ *                                          stands where it stood. Without the flag it begins afresh.
  * WORK(session)                         -> a helper thread for the session's parallel parts, before or during a
  *                                          GENERATE; DONE when that has ended; yields IDLE when there is nothing to
  *                                          do, also while it has not begun
  * SESSION_CANCEL(session)               -> the running GENERATE ends with FLEX_E_CANCELLED at its next layer
- * SESSION_CLOSE(session)                -> working memory wiped and dropped; FLEX_E_BUSY while threads are in it
+ * SESSION_SEAL(session)                 -> encrypts what an idle session has in its KV cache, for the NW to keep: yields
+ *                                          PUT for each chunk. x2 = chunks. What was put aside before is of no use any
+ *                                          more, also after an error: FLEX_E_STATE when a part of the cache is gone.
+ * SESSION_CLOSE(session)                -> working memory and what is remembered wiped and dropped; FLEX_E_BUSY while
+ *                                          threads are in it
  * DRILL(kind)                           -> rehearses a failure (FLEX_DRILL_*): the NW can do worse by not calling
  */
 #define FLEX_OP_MODEL_OPEN 1
@@ -117,11 +130,14 @@ struct flex_order {
 #define FLEX_OP_SESSION_CLOSE 10
 #define FLEX_OP_DRILL 11
 #define FLEX_OP_MODEL_UNSEAL 12
+#define FLEX_OP_SESSION_SEAL 13
 
 /* Yields: x2 = reason, x3.. = values. The NW answers in RESUME's a1: FLEX_OK, or an error that ends the operation. */
 #define FLEX_YIELD_TOKEN 1 /* x3 = token id, x4 = bytes of text in the session's comm area, x5 = number of the token from 0 */
 #define FLEX_YIELD_NEED 2  /* x3 = first slot, x4 = count: read, donate and CLAIM these, then resume */
 #define FLEX_YIELD_IDLE 3  /* nothing to do now: sleep a little, then resume; x3 = what for, FLEX_IDLE_* or 0 */
+#define FLEX_YIELD_PUT 4   /* x3 = number of a sealed chunk: FLEX_PROMPT_BYTES in `prompt`, to be kept */
+#define FLEX_YIELD_GET 5   /* x3 = number of a chunk: to be brought back there. Any error but CANCELLED: it is lost */
 
 #define FLEX_IDLE_OPENING 1 /* another thread opens (decrypts) what this one needs */
 
@@ -129,6 +145,7 @@ struct flex_order {
 #define FLEX_FINISH_EOS 1    /* end-of-sequence token (it is not yielded) */
 
 #define FLEX_GENERATE_IGNORE_EOS 1 /* for benchmarks: go on to the count */
+#define FLEX_GENERATE_CONTINUE 2
 
 #define FLEX_DRILL_PANIC 1 /* a data abort in S-EL1, in a thread that holds a lock and pins */
 #define FLEX_DRILL_HANG 2  /* a thread that computes for ever without a heartbeat, preemptible */

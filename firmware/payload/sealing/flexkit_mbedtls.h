@@ -10,6 +10,7 @@
 #define MBEDTLS_AES_C
 #define MBEDTLS_AES_ROM_TABLES
 #define MBEDTLS_GCM_C
+#define MBEDTLS_SHA256_C
 #define MBEDTLS_BLOCK_CIPHER_NO_DECRYPT /* GCM encrypts blocks both ways */
 #define MBEDTLS_PLATFORM_ZEROIZE_ALT    /* no C library below: wipe.c */
 

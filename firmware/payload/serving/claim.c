@@ -46,6 +46,13 @@ static void claim_for_model(struct rt_call *call, struct srv_model *model, uint6
 	call->value[1] = srv_weights_claimed(model, slot, call->value[0]);
 }
 
+static void claim_for_session(struct rt_call *call, struct srv_session *session, uint64_t count, uint64_t slot)
+{
+	srv_kv_claim_begin(session);
+	call->value[0] = claim(call, count, slot, &call->status);
+	srv_kv_claim_end(session, slot, call->value[0]);
+}
+
 /* CLAIM(mailbox, count, slot) -> pages claimed, ticks of opening */
 void srv_claim(struct rt_call *call)
 {
@@ -64,7 +71,7 @@ void srv_claim(struct rt_call *call)
 		claim_for_model(call, model, count, slot);
 		srv_model_put(model);
 	} else {
-		call->value[0] = claim(call, count, slot, &call->status);
+		claim_for_session(call, session, count, slot);
 		srv_session_put(session);
 	}
 }

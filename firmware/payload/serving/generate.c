@@ -7,6 +7,7 @@
 #include "rt_arch.h"
 #include "serving.h"
 
+#define GENERATE_FLAGS ((uint64_t)(FLEX_GENERATE_IGNORE_EOS | FLEX_GENERATE_CONTINUE))
 #define HELP_SPIN_TICKS (FLEX_BOARD_COUNTER_HZ / 10000) /* 100 us: about what leaving and coming back costs */
 
 /* flx_host.pin: weights, for as long as they are computed with. */
@@ -94,25 +95,24 @@ static int64_t forward(struct srv_session *session, const int32_t *ids, uint32_t
 	return error;
 }
 
-/* Copies the prompt once, makes tokens of it, and shows them. */
+/* Copies the prompt once, makes its tokens the session's next ones, and shows them. */
 static int64_t take_prompt(struct srv_session *session, uint64_t bytes)
 {
 	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
 	uint8_t *text = rt_slot_address(session->slots.first);
-	uint8_t *arena = text + SRV_PROMPT_PAGES * FLEX_PAGE_SIZE;
-	uint64_t arena_bytes = (session->slots.count - SRV_PROMPT_PAGES) * FLEX_PAGE_SIZE;
+	const int32_t *ids = session->history.id + session->history.count;
+	uint32_t before = session->history.count, count;
 	int error;
 
 	memcpy(text, comm->prompt, bytes);
-	error = flx_state_init(&session->flx, &session->model->flx, arena, arena_bytes, session->context, session->batch);
-	if (!error)
-		error = flx_prompt(&session->flx, text, bytes);
+	error = srv_history_prompt(session, text, bytes);
 	if (error)
 		return engine_error(error);
-	for (uint32_t i = 0; i < session->flx.prompt_tokens && i < FLEX_PROMPT_IDS; i++)
-		comm->prompt_ids[i] = session->flx.prompt[i];
-	comm->prompt_tokens = session->flx.prompt_tokens;
-	return FLEX_OK;
+	count = session->history.count - before;
+	for (uint32_t i = 0; i < count && i < FLEX_PROMPT_IDS; i++)
+		comm->prompt_ids[i] = ids[i];
+	comm->prompt_tokens = count;
+	return srv_kv_restore(session);
 }
 
 /* Hands one token to the NW, and waits for its answer. */
@@ -128,19 +128,29 @@ static int64_t give_token(struct srv_session *session, int32_t id, uint64_t numb
 	return srv_answer(rt_yield(FLEX_YIELD_TOKEN, (uint64_t)id, bytes, number));
 }
 
+/* Computes what the history has beyond the KV cache. */
+static int64_t prefill(struct srv_session *session, struct flex_session_comm *comm)
+{
+	uint32_t from = session->flx.position;
+	uint64_t ticks = 0;
+	int64_t error = forward(session, session->history.id + from, session->history.count - from, &ticks);
+
+	comm->prefill_ticks = ticks;
+	comm->wait_ticks = session->spent.waited;
+	return error;
+}
+
 /* The loop of tokens; everything is pinned. */
 static int64_t generate(struct srv_session *session, struct rt_call *call)
 {
 	struct flex_session_comm *comm = srv_comm_session(srv_session_number(session));
-	uint64_t wanted = call->arg[2], prefill = 0, decode = 0, n;
+	uint64_t wanted = call->arg[2], decode = 0, n;
 	bool ignore_eos = (call->arg[3] & FLEX_GENERATE_IGNORE_EOS) != 0;
 	int64_t error = take_prompt(session, call->arg[1]);
 
 	call->value[1] = FLEX_FINISH_LENGTH;
 	if (!error)
-		error = forward(session, session->flx.prompt, session->flx.prompt_tokens, &prefill);
-	comm->prefill_ticks = prefill;
-	comm->wait_ticks = session->spent.waited;
+		error = prefill(session, comm);
 	for (n = 0; !error && n < wanted; n++) {
 		int32_t id = flx_greedy(&session->flx);
 
@@ -149,6 +159,8 @@ static int64_t generate(struct srv_session *session, struct rt_call *call)
 			break;
 		}
 		error = give_token(session, id, n);
+		if (!error)
+			srv_history_token(session, id);
 		if (error || n + 1 == wanted || session->flx.position == session->flx.context)
 			wanted = n + 1;
 		else
@@ -157,6 +169,24 @@ static int64_t generate(struct srv_session *session, struct rt_call *call)
 		comm->wait_ticks = session->spent.waited;
 	}
 	call->value[0] = n;
+	return error;
+}
+
+/* A whole turn, or none: after an error the session stands where it stood. */
+static int64_t take_turn(struct srv_session *session, struct rt_call *call)
+{
+	uint32_t before;
+	int64_t error;
+
+	if (!(call->arg[3] & FLEX_GENERATE_CONTINUE)) {
+		session->history.count = 0;
+		srv_kv_begin(session);
+	}
+	before = session->history.count;
+	error = generate(session, call);
+	if (error)
+		session->history.count = before;
+	srv_kv_end(session);
 	return error;
 }
 
@@ -170,7 +200,7 @@ static int64_t generate_pinned(struct srv_session *session, struct rt_call *call
 	error = srv_pin_wait(slots->first, slots->count, slots->first + slots->count, &session->spent.waited);
 	if (error)
 		return error;
-	error = generate(session, call);
+	error = take_turn(session, call);
 	if (error == FLEX_E_MODEL)
 		srv_comm_reason(srv_session_number(session), srv_weights_refusal(session->model));
 	srv_unpin(slots->first, slots->count);
@@ -188,7 +218,7 @@ void srv_generate(struct rt_call *call)
 		return;
 	if (bytes == 0 || bytes > FLEX_PROMPT_BYTES)
 		call->status = FLEX_E_PROMPT;
-	else if (wanted == 0 || wanted > session->context || (flags & ~(uint64_t)FLEX_GENERATE_IGNORE_EOS) != 0)
+	else if (wanted == 0 || wanted > session->context || (flags & ~GENERATE_FLAGS) != 0)
 		call->status = FLEX_E_INVAL;
 	else if (!srv_session_begin(session))
 		call->status = FLEX_E_BUSY;

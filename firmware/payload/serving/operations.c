@@ -13,6 +13,7 @@ static void (*const operations[])(struct rt_call *call) = {
 	[FLEX_OP_GENERATE] = srv_generate,
 	[FLEX_OP_WORK] = srv_work,
 	[FLEX_OP_SESSION_CANCEL] = srv_session_cancel,
+	[FLEX_OP_SESSION_SEAL] = srv_session_seal,
 	[FLEX_OP_SESSION_CLOSE] = srv_session_close,
 	[FLEX_OP_DRILL] = srv_drill,
 };

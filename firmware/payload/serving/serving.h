@@ -18,11 +18,12 @@
 #include "flex_board.h"
 #include "rt/rt.h"
 #include "sealing.h"
+#include "stash.h"
 
 #define SRV_MODELS FLEX_MODELS
 #define SRV_NEED_PAGES 2048 /* of one NEED at the most: 8 MiB */
 #define SRV_PROMPT_PAGES (FLEX_PROMPT_BYTES / FLEX_PAGE_SIZE)
-#define SRV_RANGES (SRV_MODELS + FLEX_SESSIONS)
+#define SRV_RANGES (SRV_MODELS + FLEX_SESSIONS) /* in the slots, and in the heap */
 
 /* ---- ranges.c: who has which part of a line of pages ---- */
 
@@ -78,19 +79,36 @@ struct srv_spent {
 	struct flex_session_comm *comm; /* where the latter is shown as it happens, or NULL */
 };
 
+/* The tokens of a session, in the payload's own memory. */
+struct srv_history {
+	struct srv_range heap;
+	int32_t *id;            /* (context + 1) */
+	uint32_t count;
+};
+
+/* What becomes of a session's KV cache while others may have its memory: kv.c. */
+struct srv_kv {
+	uint32_t claims;        /* under way, into its slots */
+	bool lost;              /* one of them has put other contents into it */
+	uint32_t known;         /* positions that have been computed at some time */
+	struct stash stash;     /* what the NW keeps of it */
+};
+
 enum session_state { SESSION_FREE, SESSION_IDLE, SESSION_GENERATING, SESSION_CLOSING, SESSION_STATES };
 
 struct srv_session {
 	uint8_t state;          /* sessions.c has the table */
 	uint32_t users;         /* as in a model: helpers, claims, the GENERATE under way */
 	uint32_t cancelled;
-	uint32_t context, batch;
+	uint32_t context;
 	uint64_t heartbeat;
 	struct srv_spent spent;
 	struct srv_model *model;
 	struct srv_range slots;
+	struct srv_history history;
+	struct srv_kv kv;
 	struct rt_team team;
-	struct flx_state flx;
+	struct flx_state flx;   /* its position: tokens of the history that are in the KV cache */
 };
 
 extern struct rt_lock srv_tables;
@@ -177,6 +195,35 @@ bool srv_model_refused(const struct srv_model *model);
  */
 int64_t srv_chunks_open(struct srv_model *model, uint64_t first, uint64_t count, struct srv_spent *spent, uint64_t *hole);
 
+/* ---- history.c, kv.c: what a session has seen, and what it made of it. Only its GENERATE or SEAL, unless said ---- */
+
+/* Takes memory for the tokens of a session out of the heap; false if there is none. srv_tables is held. */
+bool srv_history_open(struct srv_session *session, uint32_t context);
+void srv_history_wipe(struct srv_session *session);
+
+/*
+ * Appends the tokens of a prompt, without a second beginning: FLX_OK, or FLX_E_PROMPT also when they do not fit the
+ * context. Every slot is pinned. Appends a token that was given, for which there is room.
+ */
+int srv_history_prompt(struct srv_session *session, const uint8_t *text, uint64_t bytes);
+void srv_history_token(struct srv_session *session, int32_t id);
+
+/* Around a claim into the session's slots [first, ...), by anybody: what comes is not taken for what was there. */
+void srv_kv_claim_begin(struct srv_session *session);
+void srv_kv_claim_end(struct srv_session *session, uint64_t first, uint64_t claimed);
+
+/* A session begins afresh: nothing is computed, nothing is put aside. */
+void srv_kv_begin(struct srv_session *session);
+
+/*
+ * Sets flx.position to how many tokens of the history need no computing, by what memory holds or a stash gives back, and
+ * shows it. Every slot is pinned. Yields GET. FLEX_OK, or FLEX_E_CANCELLED.
+ */
+int64_t srv_kv_restore(struct srv_session *session);
+
+/* Of the KV cache counts what was computed of the history as it is now. */
+void srv_kv_end(struct srv_session *session);
+
 /* ---- rollback.c ---- */
 
 void srv_rollback_init(void);
@@ -250,13 +297,14 @@ void srv_model_start(struct rt_call *call);
 void srv_model_close(struct rt_call *call);
 void srv_session_open(struct rt_call *call);
 void srv_session_cancel(struct rt_call *call);
+void srv_session_seal(struct rt_call *call);
 void srv_session_close(struct rt_call *call);
 void srv_claim(struct rt_call *call);
 void srv_generate(struct rt_call *call);
 void srv_work(struct rt_call *call);
 void srv_drill(struct rt_call *call);
 
-/* GENERATE's own steps in a session's life; false if the session is not where it should be. */
+/* GENERATE's and SEAL's own steps in a session's life; false if the session is not where it should be. */
 bool srv_session_begin(struct srv_session *session);
 void srv_session_end(struct srv_session *session);
 

@@ -101,10 +101,32 @@ void srv_session_end(struct srv_session *session)
 	rt_unlock(&srv_tables, mask);
 }
 
-/* Takes a free session and slots for `bytes` of engine state. The model has a user meanwhile. */
-static struct srv_session *session_take(struct srv_model *model, uint64_t bytes)
+/* Tokens of a prompt that are computed together. */
+static uint32_t batch_of(uint32_t context)
+{
+	return context < FLX_BATCH_MAX ? context : FLX_BATCH_MAX;
+}
+
+/* Memory of a session that nobody has seen yet: slots, and the history. srv_tables is held. */
+static bool session_lay_out(struct srv_session *session, struct srv_model *model, uint32_t context, uint64_t bytes)
 {
 	uint64_t pages = SRV_PROMPT_PAGES + (bytes + FLEX_PAGE_SIZE - 1) / FLEX_PAGE_SIZE;
+	uint8_t *arena;
+
+	if (!srv_space_take(&srv_slots, pages, &session->slots))
+		return false;
+	arena = (uint8_t *)rt_slot_address(session->slots.first) + SRV_PROMPT_PAGES * FLEX_PAGE_SIZE;
+	/* Only lays out: no page is there yet. */
+	if (!flx_state_init(&session->flx, &model->flx, arena, bytes, context, batch_of(context)) &&
+	    srv_history_open(session, context))
+		return true;
+	srv_space_give(&srv_slots, &session->slots);
+	return false;
+}
+
+/* Takes a free session, with `bytes` of engine state. The model has a user meanwhile. */
+static struct srv_session *session_take(struct srv_model *model, uint32_t context, uint64_t bytes)
+{
 	uint64_t mask = rt_lock(&srv_tables);
 	struct srv_session *session = NULL;
 
@@ -112,8 +134,9 @@ static struct srv_session *session_take(struct srv_model *model, uint64_t bytes)
 		if (sessions[i].state == SESSION_FREE)
 			session = &sessions[i];
 	}
-	if (session && srv_space_take(&srv_slots, pages, &session->slots)) {
+	if (session && session_lay_out(session, model, context, bytes)) {
 		session_move(session, SESSION_EV_OPEN);
+		session->context = context;
 		session->model = model;
 		session->heartbeat = 0;
 		model->sessions++;
@@ -130,22 +153,18 @@ void srv_session_open(struct rt_call *call)
 	uint64_t context = call->arg[1], threads = call->arg[2], bytes;
 	struct srv_model *model = srv_model_get(call->arg[0], SRV_IN(MODEL_READY), &call->status);
 	struct srv_session *session = NULL;
-	uint32_t batch;
 
 	if (!model)
 		return;
 	call->status = FLEX_E_INVAL;
-	batch = context < FLX_BATCH_MAX ? (uint32_t)context : FLX_BATCH_MAX;
 	if (context != 0 && context <= model->flx.config.context && threads != 0 &&
 	    threads <= FLEX_BOARD_PAYLOAD_THREADS) {
-		bytes = flx_state_bytes(&model->flx, (uint32_t)context, batch);
+		bytes = flx_state_bytes(&model->flx, (uint32_t)context, batch_of((uint32_t)context));
 		call->status = FLEX_E_EXHAUSTED;
 		if (bytes != 0 && bytes <= (uint64_t)FLEX_BOARD_PIN_QUOTA * FLEX_PAGE_SIZE)
-			session = session_take(model, bytes);
+			session = session_take(model, (uint32_t)context, bytes);
 	}
 	if (session) {
-		session->context = (uint32_t)context;
-		session->batch = batch;
 		call->value[0] = srv_session_number(session);
 		call->value[1] = session->slots.first;
 		call->value[2] = session->slots.count;
@@ -194,8 +213,11 @@ void srv_session_close(struct rt_call *call)
 		return;
 	}
 	srv_drop(&session->slots, true);
+	srv_kv_begin(session);
+	srv_history_wipe(session);
 	mask = rt_lock(&srv_tables);
 	srv_space_give(&srv_slots, &session->slots);
+	srv_space_give(&srv_heap, &session->history.heap);
 	session->model->sessions--;
 	session_move(session, SESSION_EV_FREE);
 	session->users--;

@@ -93,3 +93,8 @@ int32_t flxh_greedy(const void *session)
 {
 	return flx_greedy(&((const struct flx_session *)session)->state);
 }
+
+uint64_t flxh_kv_piece(const void *session, uint32_t number, uint8_t **at)
+{
+	return flx_kv_piece(&((const struct flx_session *)session)->state, number, at);
+}

@@ -122,6 +122,19 @@ int flx_prompt(struct flx_state *state, const uint8_t *text, uint64_t bytes)
 	return FLX_OK;
 }
 
+uint64_t flx_kv_piece(const struct flx_state *state, uint32_t number, uint8_t **at)
+{
+	const struct flx_config *f = &state->model->config;
+	uint64_t row = (uint64_t)(number / 4) * state->context, head = flx_padded_head(f);
+	void *const piece[] = { state->key + row * head, state->value + row * head, state->key_scale + row,
+				state->value_scale + row };
+
+	if (number / 4 >= f->layers * f->kv_heads)
+		return 0;
+	*at = piece[number % 4];
+	return state->position * (number % 4 < 2 ? head * sizeof(*state->key) : sizeof(*state->key_scale));
+}
+
 /* A NaN is never larger than anything, so it is never chosen. */
 int32_t flx_greedy(const struct flx_state *state)
 {

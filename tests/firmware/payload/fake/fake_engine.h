@@ -2,6 +2,8 @@
 #ifndef FAKE_ENGINE_H
 #define FAKE_ENGINE_H
 
+#include <stdbool.h>
+
 #include <flx/engine.h>
 
 #define FAKE_MAGIC 0x46414b45
@@ -11,6 +13,15 @@
 struct fake_header {
 	uint32_t magic, layers, layer_pages, context;
 };
+
+/* The tokenizer puts FAKE_BOS in front of each text. */
+#define FAKE_BOS 2
+extern bool fake_adds_bos;
+
+/* What the last pass was computed from: a digest of the KV cache of every position. */
+extern uint64_t fake_digest;
+/* Positions that have been computed so far, by all passes. */
+extern uint64_t fake_computed;
 
 static inline uint64_t fake_model_pages(const struct fake_header *header)
 {

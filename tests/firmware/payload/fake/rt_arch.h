@@ -54,6 +54,12 @@ static inline void rt_context_sync(void)
 {
 }
 
+/* The worst there is: a core without random numbers. */
+static inline uint64_t rt_random(void)
+{
+	return 0;
+}
+
 static inline int rt_has_dotprod(void)
 {
 	return 0;

@@ -207,6 +207,13 @@ int flx_state_init(struct flx_state *state, const struct flx_model *model, void 
 int flx_prompt(struct flx_state *state, const uint8_t *text, uint64_t bytes);
 
 /*
+ * The KV cache of the session's first `position` tokens lies in pieces, by layer. Piece `number`: its bytes, and *at. 0:
+ * there are no more. Whoever brings all of them back, and the position, goes on as if nothing had been; a position of 0,
+ * or any that the cache has, may be set at any time.
+ */
+uint64_t flx_kv_piece(const struct flx_state *state, uint32_t number, uint8_t **at);
+
+/*
  * Computes `count` tokens at the session's position, in batches; logits are the last one's.
  * FLX_OK, FLX_E_CONTEXT (also for an id outside the vocabulary), FLX_E_CANCELLED, or an error of pin. After an error
  * the position counts the whole batches that were computed.

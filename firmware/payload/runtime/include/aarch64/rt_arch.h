@@ -60,6 +60,16 @@ static inline int rt_has_dotprod(void)
 	return (RT_READ(id_aa64isar0_el1) >> 44 & 0xf) != 0;
 }
 
+/* A random number (FEAT_RNG); 0: the core has none, or none just now. */
+static inline uint64_t rt_random(void)
+{
+	uint64_t value = 0, failed = 1;
+
+	if (RT_READ(id_aa64isar0_el1) >> 60)
+		__asm__ volatile("mrs %0, s3_3_c2_c4_0\n\tcset %1, eq" : "=r"(value), "=r"(failed)::"cc");
+	return failed ? 0 : value;
+}
+
 /*
  * Forgets what this core began out of order. A page that another core has just mapped may fault here once more without
  * it, however the news came: translation is not ordered with loads.

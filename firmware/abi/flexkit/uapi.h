@@ -6,7 +6,7 @@
  *
  * Errors: ENOMEM (no pages, or the prompt met memory pressure), EBUSY, EINVAL, ENODEV (the monitor does not answer or
  * speaks another ABI), EKEYREJECTED (the payload refuses the model or the prompt; `reason` says why), ECANCELED,
- * EIO (the secure world panicked), ETIMEDOUT (its heartbeat stopped).
+ * EIO (the secure world panicked), ETIMEDOUT (its heartbeat stopped), ESTALE (the conversation is gone).
  */
 #ifndef FLEXKIT_UAPI_H
 #define FLEXKIT_UAPI_H
@@ -55,6 +55,13 @@ struct flex_breakdown {
 
 /* Beside the payload's flags: the breakdown begins with this client's last FLEX_IOC_MODEL, so that opening is in it. */
 #define FLEX_GENERATE_FROM_MODEL 0x100
+/*
+ * A conversation begins: the session stays this client's, for prompts with FLEX_GENERATE_CONTINUE, which go on in it, in
+ * the context that it began with. Mode flexserve. A client has one at a time; it ends with the client, or with ESTALE:
+ * when the secure world restarts, its model is dropped, or its place is needed.
+ */
+#define FLEX_GENERATE_KEEP 0x200
+#define FLEX_GENERATE_DRIVER (FLEX_GENERATE_FROM_MODEL | FLEX_GENERATE_KEEP)
 
 /* Run one prompt. Returns at once; tokens come by read() as struct flex_event. One request per client at a time. */
 struct flex_ioc_generate {
@@ -84,12 +91,23 @@ struct flex_ioc_result {
 	struct flex_breakdown breakdown;
 	__u64 prefill_ticks, decode_ticks; /* the payload's own */
 	__u32 prompt_tokens, tokens;
+	/* Of the positions that the conversation had computed before: taken from memory, from its file, computed again. */
+	__u32 kept, opened, recomputed;
+	__u32 prompt_ids_max;
 	__s32 error;              /* 0 or a negative errno */
 	__s32 flex_error;         /* FLEX_E_* behind it */
 	__u64 prompt_ids;         /* in: user pointer to room for prompt_ids_max __s32, or 0 */
-	__u32 prompt_ids_max;
-	__u32 reserved;
 	char reason[160];
+};
+
+/*
+ * A regular file, open for reading and writing, in which the client's conversation may be put aside, encrypted. ENOSPC:
+ * it has fewer than `bytes`. Its blocks should be written beforehand: it is used when memory is short.
+ */
+struct flex_ioc_store {
+	__s32 fd;
+	__u32 reserved;
+	__u64 bytes;              /* out: that it has to have */
 };
 
 #define FLEX_RECALL_ANY 0   /* from whoever has some, as the shrinker would */
@@ -143,6 +161,8 @@ struct flex_ioc_measure {
 #define FLEX_IOC_PANIC _IOR('F', 9, struct flex_ioc_panic)
 #define FLEX_IOC_PROTECT _IOW('F', 10, __u32)  /* CAP_SYS_ADMIN: FLEX_PROTECT_*; EBUSY while anything is secure */
 #define FLEX_IOC_DRILL _IOW('F', 11, __u32)    /* CAP_SYS_ADMIN: FLEX_DRILL_* */
+#define FLEX_IOC_STORE _IOWR('F', 12, struct flex_ioc_store)
+#define FLEX_IOC_SEAL _IOR('F', 13, __u64)     /* put the conversation aside now: bytes written. ENOENT: no file */
 #define FLEX_IOC_MEASURE _IOWR('F', 32, struct flex_ioc_measure) /* CAP_SYS_ADMIN */
 
 #endif /* FLEXKIT_UAPI_H */

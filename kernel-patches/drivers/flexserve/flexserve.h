@@ -9,6 +9,7 @@
  *   flex_region_lock     the one contiguous region of a strawman
  *   flex_models_lock     the list of models; opening and closing them
  *   flex_loader.pick     what a model's loaders do next
+ *   flex_sealing_lock    the conversation that is being put aside
  *   flex_protect.lock    switching protection on and off
  *   a mailbox            held for one batch of calls, never while allocating
  *   flex_slots_lock      the slot table (spin lock)
@@ -20,7 +21,7 @@
  * Files call downwards only:
  *
  *   main > dev > ioctl > leader > request, cached, strawman > model > parse > session,
- *   loader > load, region, order > reclaim > recall > movable > victims, slots > walk >
+ *   loader > store > load, region, order > reclaim > recall > movable > victims, slots > walk >
  *   payload, protect, group > mailbox, smc, clock, worker
  */
 #ifndef FLEXSERVE_H
@@ -235,6 +236,7 @@ enum flex_count {
 	FLEX_COUNT_PREEMPTIONS,
 	FLEX_COUNT_MIGRATIONS,
 	FLEX_COUNT_RELOADS,
+	FLEX_COUNT_SEALED,	/* conversations put aside */
 	FLEX_COUNT_LOST,	/* pages that came back in no known state: never used again */
 	FLEX_COUNTS
 };

@@ -104,17 +104,23 @@ static long flex_ioc_model_drop(struct flex_client *client, void *arg)
 }
 
 /* A request that has ended is torn down soon; one under way keeps the client. */
-static long flex_client_settle(struct flex_client *client)
+static long flex_client_wait(struct flex_client *client)
 {
 	struct flex_request *request = client->request;
-	int ret;
 
 	if (!request)
 		return 0;
 	if (!READ_ONCE(request->ended))
 		return -EBUSY;
-	ret = wait_for_completion_interruptible(&request->done);
-	if (ret)
+	return wait_for_completion_interruptible(&request->done);
+}
+
+static long flex_client_settle(struct flex_client *client)
+{
+	struct flex_request *request = client->request;
+	long ret = flex_client_wait(client);
+
+	if (ret || !request)
 		return ret;
 	WRITE_ONCE(client->request, NULL);
 	flex_request_put(request);
@@ -142,6 +148,31 @@ static long flex_ioc_generate(struct flex_client *client, void *arg)
 	model->users++;
 	mutex_unlock(&flex_models_lock);
 	return flex_leader_start(client, model, ask, submitted);
+}
+
+static long flex_ioc_store(struct flex_client *client, void *arg)
+{
+	struct flex_ioc_store *ask = arg;
+	struct file *file = fget(ask->fd);
+	long ret;
+
+	if (!file)
+		return -EBADF;
+	ret = flex_client_wait(client);
+	if (!ret && (!S_ISREG(file_inode(file)->i_mode) ||
+		     (~file->f_mode & (FMODE_READ | FMODE_WRITE))))
+		ret = -EINVAL;
+	if (!ret)
+		ret = flex_session_store(client, file, &ask->bytes);
+	fput(file);
+	return ret;
+}
+
+static long flex_ioc_seal(struct flex_client *client, void *arg)
+{
+	long ret = flex_client_wait(client);
+
+	return ret ? ret : flex_session_seal(client, arg);
 }
 
 static long flex_result_copy(struct flex_request *request, struct flex_ioc_result *out)
@@ -300,6 +331,8 @@ static const struct flex_command {
 	{ FLEX_IOC_PANIC, true, flex_ioc_panic },
 	{ FLEX_IOC_PROTECT, true, flex_ioc_protect },
 	{ FLEX_IOC_DRILL, true, flex_ioc_drill },
+	{ FLEX_IOC_STORE, false, flex_ioc_store },
+	{ FLEX_IOC_SEAL, false, flex_ioc_seal },
 	{ FLEX_IOC_MEASURE, true, flex_ioc_measure },
 };
 
@@ -313,6 +346,8 @@ union flex_argument {
 	struct flex_ioc_stats stats;
 	struct flex_ioc_measure measure;
 	struct flex_ioc_panic panic;
+	struct flex_ioc_store store;
+	u64 long_word;
 	u32 word;
 };
 

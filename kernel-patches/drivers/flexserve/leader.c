@@ -112,6 +112,17 @@ static s64 flex_leader_need(struct flex_request *request, const struct arm_smccc
 	return ret ? FLEX_E_EXHAUSTED : FLEX_OK;
 }
 
+/* What was put aside comes back; what does not is computed again. */
+static s64 flex_leader_get(struct flex_request *request, u64 index)
+{
+	enum flex_part before = flex_clock_enter(&request->clock, FLEX_PART_READ);
+	int ret = flex_store_get(request->session->store, index,
+				 flex_session_comm(request->session->id)->prompt);
+
+	flex_clock_enter(&request->clock, before);
+	return ret ? FLEX_E_EXHAUSTED : FLEX_OK;
+}
+
 static s64 flex_leader_yielded(struct flex_call *call, u64 reason,
 			       const struct arm_smccc_1_2_regs *values)
 {
@@ -124,6 +135,8 @@ static s64 flex_leader_yielded(struct flex_call *call, u64 reason,
 		return flex_leader_token(request, values);
 	case FLEX_YIELD_NEED:
 		return flex_leader_need(request, values);
+	case FLEX_YIELD_GET:
+		return flex_leader_get(request, values->a3);
 	default:
 		return FLEX_E_INVAL;
 	}
@@ -274,9 +287,22 @@ static void flex_helpers_stop(struct flex_request *request)
 	wait_event(request->helpers_wait, !atomic_read(&request->helpers));
 }
 
-static int flex_leader_open_session(struct flex_request *request)
+/* The conversation that the request goes on with. */
+static int flex_leader_resume_session(struct flex_request *request)
+{
+	struct flex_session *session = flex_session_resume(request->client);
+
+	if (!session)
+		return -ESTALE;
+	request->session = session;
+	return session->model == request->model->id ? 0 : -EINVAL;
+}
+
+/* A client has one conversation: that before it ends. */
+static int flex_leader_new_session(struct flex_request *request)
 {
 	const struct flex_model *model = request->model;
+	bool keep = request->ask.flags & FLEX_GENERATE_KEEP;
 	struct flex_session *session;
 	s64 error;
 
@@ -286,13 +312,32 @@ static int flex_leader_open_session(struct flex_request *request)
 			 model->max_context, request->ask.context);
 		return -EINVAL;
 	}
+	if (keep)
+		flex_sessions_leave(request->client);
 	session = flex_session_get(model->id, request->ask.context, request->ask.threads,
 				   request->client->group, &error);
 	request->result.flex_error = error;
 	if (IS_ERR(session))
 		return PTR_ERR(session);
+	session->owner = keep ? request->client : NULL;
 	request->session = session;
 	return 0;
+}
+
+static int flex_leader_open_session(struct flex_request *request)
+{
+	u32 kept = FLEX_GENERATE_KEEP | FLEX_GENERATE_CONTINUE;
+	int ret;
+
+	if ((request->ask.flags & kept) && request->model->mode != FLEX_MODE_FLEXSERVE)
+		return -EINVAL;
+	if (!(request->ask.flags & FLEX_GENERATE_CONTINUE))
+		return flex_leader_new_session(request);
+	ret = flex_leader_resume_session(request);
+	if (ret == -ESTALE)
+		strscpy(request->result.reason, "the conversation is gone: the secure world "
+			"has restarted, or its place was needed; begin a new one");
+	return ret;
 }
 
 static void flex_leader_copy_result(struct flex_request *request, s64 error)
@@ -303,6 +348,9 @@ static void flex_leader_copy_result(struct flex_request *request, s64 error)
 	request->result.prefill_ticks = comm->prefill_ticks;
 	request->result.decode_ticks = comm->decode_ticks;
 	request->result.prompt_tokens = tokens;
+	request->result.kept = comm->kept;
+	request->result.opened = comm->opened;
+	request->result.recomputed = comm->recomputed;
 	memcpy(request->prompt_ids, comm->prompt_ids, tokens * sizeof(s32));
 	if (error == FLEX_E_PROMPT || error == FLEX_E_MODEL)
 		strscpy(request->result.reason, comm->reason, FLEX_REASON_BYTES);
@@ -322,6 +370,9 @@ static void flex_leader_hand_over(struct flex_request *request, struct flex_sess
 	comm->decode_ticks = 0;
 	comm->decrypt_ticks = 0;
 	comm->decrypt_since = 0;
+	comm->kept = 0;
+	comm->opened = 0;
+	comm->recomputed = 0;
 	comm->reason[0] = 0;
 	memcpy(comm->prompt, request->prompt, min_t(u32, request->ask.prompt_bytes, FLEX_PROMPT_BYTES));
 	request->watchdog.heartbeat = READ_ONCE(comm->heartbeat);
@@ -334,7 +385,7 @@ static int flex_leader_generate(struct flex_request *request, s32 *finish)
 		.op = FLEX_OP_GENERATE, .ops = &flex_leader_ops, .context = request,
 		.clock = &request->clock,
 		.arg = { request->session->id, request->ask.prompt_bytes, request->ask.n_predict,
-			 request->ask.flags & ~FLEX_GENERATE_FROM_MODEL },
+			 request->ask.flags & ~FLEX_GENERATE_DRIVER },
 	};
 	s64 error;
 

@@ -110,10 +110,13 @@ static int __init flex_start_parts(void)
 	ret = flex_reclaim_init();
 	if (ret)
 		goto exit_slots;
+	ret = flex_sessions_init();
+	if (ret)
+		goto exit_reclaim;
 	flex_models_init();
 	ret = register_reboot_notifier(&flex_reboot_block);
 	if (ret)
-		goto exit_reclaim;
+		goto exit_sessions;
 	ret = flex_dev_init();
 	if (ret)
 		goto exit_notifier;
@@ -122,6 +125,8 @@ static int __init flex_start_parts(void)
 
 exit_notifier:
 	unregister_reboot_notifier(&flex_reboot_block);
+exit_sessions:
+	flex_sessions_exit();
 exit_reclaim:
 	flex_reclaim_exit();
 exit_slots:

@@ -45,6 +45,9 @@ struct flex_range {
 	struct flex_walk walk;	/* of recall */
 	bool decrypts;		/* claiming its pages takes the payload long */
 	bool recallable;	/* a model's always, a session's between prompts */
+	bool dirty;		/* what it holds would have to be computed again: it goes last */
+	bool saving;		/* somebody has been asked to have it saved, and has not answered */
+	void (*save)(struct flex_range *range);	/* asks; must not sleep. NULL: nobody can */
 	struct obj_cgroup *group;	/* charged for the pages; the owner has the reference */
 };
 
@@ -55,6 +58,7 @@ struct flex_scope {
 	bool exact;			/* and not of the groups below it */
 	enum flex_guard guard;		/* what it has to leave to whom it belongs */
 	bool *spared;			/* with a guard: set when memory.low kept something */
+	bool patient;			/* what is being saved is left alone until it is */
 };
 int flex_slots_init(u32 slots);
 void flex_slots_exit(void);
@@ -64,6 +68,7 @@ void flex_range_remove(struct flex_range *range);
 void flex_range_touch(struct flex_range *range);
 void flex_range_park(struct flex_range *range);
 void flex_range_unpark(struct flex_range *range);
+void flex_range_saved(struct flex_range *range, int error);
 void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count);
 u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
 u32 flex_range_held(struct flex_range *range);

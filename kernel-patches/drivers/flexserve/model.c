@@ -183,7 +183,8 @@ int flex_model_reserve(struct flex_model *model, char *reason)
 	do {
 		error = flex_payload_run(&call);
 	} while (error == FLEX_E_EXHAUSTED &&
-		 (flex_session_evict() || flex_models_evict(model)));
+		 (flex_session_evict(false) || flex_models_evict(model) ||
+		  flex_session_evict(true)));
 	if (error == FLEX_E_EXHAUSTED) {
 		call.hasty = false;
 		error = flex_payload_run(&call);

@@ -5,6 +5,7 @@
 #ifndef FLEXSERVE_MODEL_H
 #define FLEXSERVE_MODEL_H
 
+#include <linux/workqueue.h>
 #include "memory.h"
 
 /* loader.c: pages of a model, ahead of the layer that computes */
@@ -82,6 +83,13 @@ bool flex_model_has(const struct flex_model *model, u64 slot);
 int flex_model_parse(struct flex_model *model, struct flex_clock *clock, flex_need need,
 		     void *context, char *reason);
 
+/* store.c: what is put aside of a conversation */
+struct flex_store;
+struct flex_store *flex_store_new(struct file *file);
+void flex_store_free(struct flex_store *store);
+int flex_store_get(struct flex_store *store, u64 index, unsigned char *chunk);
+int flex_store_seal(struct flex_store *store, u32 session, u64 *bytes);
+
 /* session.c */
 struct flex_session {
 	struct list_head idle;	/* between prompts */
@@ -91,11 +99,22 @@ struct flex_session {
 	u32 id;
 	struct obj_cgroup *group;	/* charged for the memory */
 	struct flex_range memory;
+	/* a conversation: */
+	const void *owner;	/* whose; compared, never followed. NULL: it is none */
+	struct flex_store *store;	/* where it is put aside, or NULL */
+	bool sealing;		/* just now (flex_sessions_lock) */
+	struct work_struct saver;
 };
+int flex_sessions_init(void);
+void flex_sessions_exit(void);
 struct flex_session *flex_session_get(u32 model, u32 context, u32 threads,
 				      struct obj_cgroup *group, s64 *error);
+struct flex_session *flex_session_resume(const void *owner);
 void flex_session_put(struct flex_session *session);
-bool flex_session_evict(void);
+int flex_session_store(const void *owner, struct file *file, u64 *need);
+int flex_session_seal(const void *owner, u64 *bytes);
+bool flex_session_evict(bool any);
+void flex_sessions_leave(const void *owner);
 void flex_sessions_close(u32 model, u32 epoch);
 
 #endif /* FLEXSERVE_MODEL_H */

@@ -2,12 +2,16 @@
 /*
  * How Linux asks for secure pages. The shrinker gives in proportion, as other
  * caches do; flex_mem_reclaim() gives first, as soon as that is not enough
- * (mm/vmscan.c says when). Both keep to the memory cgroup that is short.
+ * (mm/vmscan.c says when). Both keep to the memory cgroup that is short. A
+ * conversation that is being put aside is left alone meanwhile, unless the next
+ * step would be to kill somebody.
  */
 #include <linux/errno.h>
 #include <linux/flexserve.h>
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/notifier.h>
+#include <linux/oom.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
 #include "memory.h"
@@ -45,6 +49,8 @@ unsigned long flex_mem_reclaim(struct mem_cgroup *memcg, unsigned long want, boo
 		.memcg = memcg,
 		.guard = low ? FLEX_GUARD_MIN : FLEX_GUARD_LOW,
 		.spared = spared,
+		/* In a group nobody asks flex_reclaim_last() before the OOM killer. */
+		.patient = !memcg,
 	};
 	u64 taken, ticks = 0;
 
@@ -58,7 +64,7 @@ unsigned long flex_mem_reclaim(struct mem_cgroup *memcg, unsigned long want, boo
 
 static struct flex_scope flex_shrink_scope(const struct shrink_control *control)
 {
-	return (struct flex_scope){ .memcg = control->memcg, .exact = true };
+	return (struct flex_scope){ .memcg = control->memcg, .exact = true, .patient = true };
 }
 
 static unsigned long flex_shrink_count(struct shrinker *shrinker, struct shrink_control *control)
@@ -91,6 +97,18 @@ void flex_reclaim_mark(struct obj_cgroup *group)
 	flex_group_mark(group, flex_shrinker->id);
 }
 
+/* Nothing else is left: what is not saved by now is computed again. */
+static int flex_reclaim_last(struct notifier_block *block, unsigned long event, void *freed)
+{
+	const struct flex_scope everybody = { 0 };
+	u64 ticks = 0;
+
+	*(unsigned long *)freed += flex_recall(&everybody, FLEX_MEM_RECLAIM_MOST, &ticks);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block flex_reclaim_last_block = { .notifier_call = flex_reclaim_last };
+
 /** flex_reclaim_init() - let reclaim take pages. Return: 0 or -ENOMEM. */
 int flex_reclaim_init(void)
 {
@@ -101,11 +119,12 @@ int flex_reclaim_init(void)
 	flex_shrinker->scan_objects = flex_shrink_scan;
 	flex_shrinker->batch = FLEX_BATCH;
 	shrinker_register(flex_shrinker);
-	return 0;
+	return register_oom_notifier(&flex_reclaim_last_block);
 }
 
 /** flex_reclaim_exit() - and no longer */
 void flex_reclaim_exit(void)
 {
+	unregister_oom_notifier(&flex_reclaim_last_block);
 	shrinker_free(flex_shrinker);
 }

@@ -31,11 +31,12 @@ static void flex_client_free(struct kref *refs)
 {
 	struct flex_client *client = container_of(refs, struct flex_client, refs);
 
+	flex_sessions_leave(client);
 	flex_group_put(client->group);
 	kfree(client);
 }
 
-/** flex_client_put() - give up a reference */
+/** flex_client_put() - give up a reference; may sleep */
 void flex_client_put(struct flex_client *client)
 {
 	kref_put(&client->refs, flex_client_free);

@@ -27,6 +27,7 @@ static const char * const flex_count_names[FLEX_COUNTS] = {
 	[FLEX_COUNT_PREEMPTIONS] = "preemptions",
 	[FLEX_COUNT_MIGRATIONS] = "migrations",
 	[FLEX_COUNT_RELOADS] = "reloads",
+	[FLEX_COUNT_SEALED] = "sealed",
 	[FLEX_COUNT_LOST] = "lost",
 };
 

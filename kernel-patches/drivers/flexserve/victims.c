@@ -31,6 +31,7 @@ void flex_range_park(struct flex_range *range)
 {
 	spin_lock(&flex_slots_lock);
 	range->recallable = true;
+	range->saving = false;
 	flex_walk_rewind(&range->walk);
 	list_add(&range->lru, &flex_lru);
 	atomic_long_add(range->held, &flex_recallable_held);
@@ -47,6 +48,22 @@ void flex_range_unpark(struct flex_range *range)
 	range->recallable = false;
 	list_del_init(&range->lru);
 	atomic_long_sub(range->held, &flex_recallable_held);
+	spin_unlock(&flex_slots_lock);
+}
+
+/**
+ * flex_range_saved() - what came of range->save()
+ * @range: added
+ * @error: 0: it holds nothing any more that would be lost; -EAGAIN: it may be
+ * asked for again; else it cannot be saved, and goes when it must
+ */
+void flex_range_saved(struct flex_range *range, int error)
+{
+	spin_lock(&flex_slots_lock);
+	range->saving = false;
+	range->dirty = error;
+	if (error && error != -EAGAIN)
+		range->save = NULL;
 	spin_unlock(&flex_slots_lock);
 }
 
@@ -117,9 +134,38 @@ static bool flex_range_victim(const struct flex_range *range, const struct flex_
 	return false;
 }
 
+/*
+ * Is it the range's turn? First comes what can be read again; meanwhile what
+ * would be lost is to be saved.
+ */
+static bool flex_range_turn(struct flex_range *range, const struct flex_scope *scope, bool dirty)
+{
+	if (range->dirty && !dirty && range->save && !range->saving) {
+		range->saving = true;
+		range->save(range);
+	}
+	return range->dirty == dirty && !(dirty && range->saving && scope->patient);
+}
+
+/* The next pages of the range used longest ago, of those that are dirty or not. */
+static u32 flex_lru_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease,
+			    u32 want, bool dirty)
+{
+	struct flex_range *range;
+	u32 n = 0;
+
+	list_for_each_entry(range, &flex_lru, lru) {
+		if (flex_range_victim(range, scope) && flex_range_turn(range, scope, dirty))
+			n = flex_range_collect(range, lease, want);
+		if (n)
+			break;
+	}
+	return n;
+}
+
 /**
  * flex_slots_collect() - pages to be recalled, marked as moving
- * @scope: whose; of several ranges the one used longest ago
+ * @scope: whose; of several ranges the one used longest ago, dirty ones last
  * @lease: gets the pages, in its mailbox too
  * @want: how many at the most, not above FLEX_BATCH
  *
@@ -127,19 +173,15 @@ static bool flex_range_victim(const struct flex_range *range, const struct flex_
  */
 u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease, u32 want)
 {
-	struct flex_range *range;
-	u32 n = 0;
+	u32 n;
 
 	spin_lock(&flex_slots_lock);
 	if (scope->range) {
 		n = flex_range_collect(scope->range, lease, want);
 	} else {
-		list_for_each_entry(range, &flex_lru, lru) {
-			if (flex_range_victim(range, scope))
-				n = flex_range_collect(range, lease, want);
-			if (n)
-				break;
-		}
+		n = flex_lru_collect(scope, lease, want, false);
+		if (!n)
+			n = flex_lru_collect(scope, lease, want, true);
 	}
 	spin_unlock(&flex_slots_lock);
 	return n;

@@ -48,6 +48,46 @@ static u32 recall(struct flex_range *only, u32 want, s32 result, u32 *collected)
 	return recall_of(&scope, want, result, collected);
 }
 
+static u32 asked;
+
+static void ask(struct flex_range *range)
+{
+	asked++;
+}
+
+/* What would have to be computed again goes last, and is asked to be saved as soon as anything goes. */
+static void test_what_would_be_lost_goes_last(void)
+{
+	const struct flex_scope patient = { .patient = true };
+	struct flex_range model = { 0 }, session = { .dirty = true, .save = ask };
+
+	expect(!flex_range_add(&model, 0, 20, true, NULL));
+	expect(!flex_range_add(&session, 20, 10, false, NULL));
+	fill(&model, 0, 20);
+	fill(&session, 0, 10);
+	flex_range_park(&session);
+	expect(recall_of(&patient, 15, FLEX_OK, NULL) == 15 && flex_range_held(&session) == 10);
+	expect(asked == 1);
+	expect(recall_of(&patient, 15, FLEX_OK, NULL) == 5);
+	/* While it is being saved it is left alone, except when nothing else is left to do. */
+	expect(!recall_of(&patient, 15, FLEX_OK, NULL) && asked == 1);
+	expect(recall_of(&everybody, 1, FLEX_OK, NULL) == 1);
+	flex_range_saved(&session, -EAGAIN);
+	expect(!recall_of(&patient, 15, FLEX_OK, NULL) && asked == 2);
+	/* It cannot be saved: it goes when its turn comes. */
+	flex_range_saved(&session, -EIO);
+	fill(&model, 0, 1);
+	expect(recall_of(&patient, 1, FLEX_OK, NULL) == 1 && !flex_range_held(&model));
+	expect(recall_of(&patient, 1, FLEX_OK, NULL) == 1 && asked == 2);
+	/* Saved, it goes like any other, the one that was used longest ago first. */
+	flex_range_saved(&session, 0);
+	fill(&model, 0, 1);
+	expect(recall_of(&patient, 15, FLEX_OK, NULL) == 8 && flex_range_held(&model) == 1);
+	flex_range_remove(&session);
+	expect(recall(&model, 512, FLEX_OK, NULL) == 1);
+	flex_range_remove(&model);
+}
+
 static void test_last_slots_go_first(void)
 {
 	struct flex_mailbox_lease *lease = test_lease();
@@ -492,6 +532,7 @@ int main(void)
 {
 	expect(!flex_slots_init(SLOTS));
 	test_last_slots_go_first();
+	test_what_would_be_lost_goes_last();
 	test_pages_go_in_the_published_order();
 	test_recall_follows_the_pass();
 	test_a_foreign_order_is_ignored();

@@ -10,10 +10,24 @@
 
 #define THREADS_MAX 64
 
+/* False when there is no prompt, or too many are there. */
+static bool take_prompts(const struct flex_message *message, struct flex_infer *infer)
+{
+	struct flex_field field;
+	size_t offset = 0;
+
+	for (infer->turns = 0; flex_message_next(message, &offset, &field);) {
+		if (field.tag != FLEX_TAG_PROMPT)
+			continue;
+		if (infer->turns == FLEX_INFER_TURNS)
+			return false;
+		infer->prompt[infer->turns++] = (struct flex_prompt){ field.bytes, field.count };
+	}
+	return infer->turns != 0;
+}
+
 static bool take(const struct flex_message *message, struct flex_infer *infer)
 {
-	struct flex_field prompt;
-
 	infer->request = message->request;
 	infer->tokens = (uint32_t)flex_message_number(message, FLEX_TAG_TOKENS, 0);
 	infer->threads = (uint32_t)flex_message_number(message, FLEX_TAG_THREADS, 1);
@@ -21,10 +35,8 @@ static bool take(const struct flex_message *message, struct flex_infer *infer)
 	infer->mode = (uint32_t)flex_message_number(message, FLEX_TAG_MODE, FLEX_INFER_FLEXSERVE);
 	infer->flags = (uint32_t)flex_message_number(message, FLEX_TAG_FLAGS, 0);
 	if (!flex_message_text(message, FLEX_TAG_MODEL, infer->model, sizeof(infer->model)) ||
-	    !flex_message_find(message, FLEX_TAG_PROMPT, &prompt))
+	    !take_prompts(message, infer))
 		return false;
-	infer->prompt = prompt.bytes;
-	infer->prompt_bytes = prompt.count;
 	return infer->tokens >= 1 && infer->threads >= 1 && infer->threads <= THREADS_MAX &&
 	       infer->mode <= FLEX_INFER_STRAWMAN_OPT;
 }
@@ -61,6 +73,8 @@ int flex_infer_worker(const struct flex_message *message, int pipe)
 	infer.pipe = pipe;
 	if (!take(message, &infer))
 		return flex_answer_error(pipe, message->request, EINVAL, "INFER: a field is missing or out of range");
+	if (infer.turns > 1 && infer.mode != FLEX_INFER_FLEXSERVE)
+		return flex_answer_error(pipe, message->request, EINVAL, "INFER: a conversation is for mode flexserve");
 	if (infer.flags & FLEX_INFER_DROP_PAGE_CACHE) {
 		error = drop_page_cache();
 		if (error)

@@ -72,8 +72,8 @@ int flex_infer_linux(const struct flex_infer *infer)
 	struct run run = { .infer = infer };
 	struct flx_linux_request request = {
 		.model = infer->model,
-		.prompt = infer->prompt,
-		.prompt_bytes = infer->prompt_bytes,
+		.prompt = infer->prompt[0].text,
+		.prompt_bytes = infer->prompt[0].bytes,
 		.n_predict = infer->tokens,
 		.threads = infer->threads,
 		.context = infer->context,

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A prompt as it was asked for, and what every mode tells the host of it. */
+/* Prompts as they were asked for, and what every mode tells the host of them. */
 #ifndef FLEXAGENT_INFER_REPORT_H
 #define FLEXAGENT_INFER_REPORT_H
 
 #include "message.h"
 
+#define FLEX_INFER_TURNS 32
+
+struct flex_prompt {
+	const uint8_t *text;
+	size_t bytes;
+};
+
 struct flex_infer {
 	uint32_t request;
 	int pipe;           /* where messages go */
 	char model[1024];   /* path */
-	const uint8_t *prompt;
-	size_t prompt_bytes;
+	struct flex_prompt prompt[FLEX_INFER_TURNS];
+	size_t turns;       /* more than one: a conversation */
 	uint32_t tokens, threads, context, mode, flags;
 };
 

@@ -2,6 +2,7 @@
 /* Mode flexserve and the strawmen: the driver and the secure world do the work (firmware/abi/flexkit/uapi.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,7 @@
 
 struct run {
 	const struct flex_infer *infer;
+	size_t turn;
 	int device;
 	int model_file;
 	struct flex_ioc_model model;
@@ -44,16 +46,6 @@ static const __u32 driver_mode[] = {
 static int begin(struct run *run)
 {
 	const struct flex_infer *infer = run->infer;
-	struct flex_ioc_generate generate = {
-		.threads = infer->threads,
-		.context = infer->context,
-		.n_predict = infer->tokens,
-		/* The clock of the request starts where its model is opened. */
-		.flags = FLEX_GENERATE_FROM_MODEL |
-			 (infer->flags & FLEX_INFER_IGNORE_EOS ? FLEX_GENERATE_IGNORE_EOS : 0),
-		.prompt_bytes = (__u32)infer->prompt_bytes,
-		.prompt = (uintptr_t)infer->prompt,
-	};
 
 	run->device = open(FLEX_DEVICE, O_RDWR | O_CLOEXEC);
 	if (run->device < 0)
@@ -65,10 +57,57 @@ static int begin(struct run *run)
 	run->model.mode = driver_mode[infer->mode];
 	if (ioctl(run->device, FLEX_IOC_MODEL, &run->model))
 		return fail(run, errno, "model refused", run->model.reason);
-	generate.model = run->model.model;
+	return 0;
+}
+
+static __u32 flags_of(const struct run *run)
+{
+	__u32 flags = run->infer->flags & FLEX_INFER_IGNORE_EOS ? FLEX_GENERATE_IGNORE_EOS : 0;
+
+	if (run->turn)
+		return flags | FLEX_GENERATE_CONTINUE;
+	/* The clock of the request starts where its model is opened. */
+	return flags | FLEX_GENERATE_FROM_MODEL | (run->infer->turns > 1 ? FLEX_GENERATE_KEEP : 0);
+}
+
+static int submit(struct run *run)
+{
+	const struct flex_infer *infer = run->infer;
+	const struct flex_prompt *prompt = &infer->prompt[run->turn];
+	struct flex_ioc_generate generate = {
+		.model = run->model.model,
+		.threads = infer->threads,
+		.context = infer->context,
+		.n_predict = infer->tokens,
+		.flags = flags_of(run),
+		.prompt_bytes = (__u32)prompt->bytes,
+		.prompt = (uintptr_t)prompt->text,
+	};
+
+	run->tokens = 0;
 	if (ioctl(run->device, FLEX_IOC_GENERATE, &generate))
 		return fail(run, errno, "prompt refused", NULL);
 	return 0;
+}
+
+/*
+ * A file of the model's file system, without a name, in which the conversation can be put aside. Without one it is
+ * computed again where its memory is taken: not worth an error.
+ */
+static void give_store(struct run *run)
+{
+	char folder[sizeof(run->infer->model)];
+	struct flex_ioc_store store = { .fd = -1 };
+
+	memcpy(folder, run->infer->model, sizeof(folder));
+	store.fd = open(dirname(folder), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (store.fd < 0)
+		return;
+	/* Too small, it is told how large it has to be. */
+	if (ioctl(run->device, FLEX_IOC_STORE, &store) && errno == ENOSPC &&
+	    !posix_fallocate(store.fd, 0, (off_t)store.bytes))
+		ioctl(run->device, FLEX_IOC_STORE, &store);
+	close(store.fd);
 }
 
 /* The driver's own words for what went wrong. */
@@ -155,11 +194,14 @@ static int answer(struct run *run)
 	if (run->result.error)
 		return fail(run, -run->result.error, "request failed", run->result.reason);
 	ids = run->result.prompt_tokens < FLEX_PROMPT_IDS ? run->result.prompt_tokens : FLEX_PROMPT_IDS;
-	flex_build(&builder, FLEX_MSG_RESULT, run->infer->request);
+	flex_build(&builder, run->turn + 1 < run->infer->turns ? FLEX_MSG_TURN : FLEX_MSG_RESULT, run->infer->request);
 	flex_build_number(&builder, FLEX_TAG_TOKENS, run->tokens);
 	flex_build_number(&builder, FLEX_TAG_FINISH, (uint64_t)run->finish);
 	flex_build_number(&builder, FLEX_TAG_PREFILL_TICKS, run->result.prefill_ticks);
 	flex_build_number(&builder, FLEX_TAG_DECODE_TICKS, run->result.decode_ticks);
+	flex_build_number(&builder, FLEX_TAG_KEPT, run->result.kept);
+	flex_build_number(&builder, FLEX_TAG_OPENED, run->result.opened);
+	flex_build_number(&builder, FLEX_TAG_RECOMPUTED, run->result.recomputed);
 	put_breakdown(&builder, run);
 	flex_build_bytes(&builder, FLEX_TAG_PROMPT_IDS, run->prompt_ids, ids * sizeof(run->prompt_ids[0]));
 	flex_answer_send(&builder, run->infer->pipe);
@@ -172,5 +214,13 @@ int flex_infer_secure(const struct flex_infer *infer)
 
 	run.infer = infer;
 	/* The worker's end closes device and file, on every path. */
-	return begin(&run) || follow(&run) || answer(&run);
+	if (begin(&run))
+		return 1;
+	for (run.turn = 0; run.turn < infer->turns; run.turn++) {
+		if (submit(&run) || follow(&run) || answer(&run))
+			return 1;
+		if (run.turn == 0 && infer->turns > 1)
+			give_store(&run);
+	}
+	return 0;
 }

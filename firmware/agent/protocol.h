@@ -22,8 +22,8 @@
  *   INPUT      DATA (none: end of input); its request is the    -                      (none: answered by ACCEPTED)
  *              EXEC's
  *   STAT       PATH                                             -                      SIZE, MODE, MTIME
- *   INFER      MODEL, PROMPT, TOKENS, THREADS, MODE, CONTEXT,   TOKEN, TEXT            see "Result of INFER"
- *              FLAGS
+ *   INFER      MODEL, PROMPT+, TOKENS (for each of them),       TOKEN, TEXT, TURN      see "Result of INFER"
+ *              THREADS, MODE, CONTEXT, FLAGS
  *   CANCEL     TARGET (a request)                               -                      -
  *   FORGET     MODEL                                            -                      -
  *   PROTECT    ON                                               -                      -
@@ -79,6 +79,7 @@
 #define FLEX_MSG_TOKEN 68    /* ID, INDEX, TICKS, DATA (its text) */
 #define FLEX_MSG_HELD 69
 #define FLEX_MSG_TEXT 70     /* DATA: more text of the token before */
+#define FLEX_MSG_TURN 71     /* of a conversation: what RESULT says, for a prompt that is not the last */
 
 /* Fields. */
 #define FLEX_TAG_DATA 1
@@ -124,7 +125,8 @@
 
 /*
  * Result of INFER. EXPOSED and BUSY come once for each part that the mode has: u8 part, u64 ticks (9 bytes). The exposed
- * parts sum to FIRST_TOKEN - SUBMITTED. PROMPT_ID comes once: s32 each, in order.
+ * parts sum to FIRST_TOKEN - SUBMITTED. PROMPT_ID comes once: s32 each, in order. Several prompts are one conversation
+ * (mode flexserve): each goes on behind the answer to the one before. KEPT, OPENED, RECOMPUTED: as in uapi.h.
  */
 #define FLEX_TAG_SUBMITTED 41
 #define FLEX_TAG_FIRST_TOKEN 42
@@ -137,6 +139,9 @@
 #define FLEX_TAG_PROMPT_IDS 49
 #define FLEX_TAG_PREFILL_TICKS 50
 #define FLEX_TAG_DECODE_TICKS 51
+#define FLEX_TAG_KEPT 52
+#define FLEX_TAG_OPENED 53
+#define FLEX_TAG_RECOMPUTED 54
 
 #define FLEX_TAG_BATCH 64
 #define FLEX_TAG_SPENT 65

@@ -179,6 +179,15 @@ def test_modes_that_need_the_driver_say_what_is_missing(client: Client) -> None:
         client.infer(InferRequest(str(DEMO), "hi", 1, mode="normal"), soon())
 
 
+def test_a_conversation_needs_mode_flexserve(client: Client) -> None:
+    with pytest.raises(AgentError, match="conversation"):
+        client.converse(InferRequest(str(DEMO), "hi", 1, mode="stock"), ["and you?"], soon())
+    with pytest.raises(AgentError, match="/dev/flexserve"):
+        client.converse(InferRequest(str(DEMO), "hi", 1), ["and you?"], soon())
+    with pytest.raises(AgentError, match="out of range"):
+        client.converse(InferRequest(str(DEMO), "hi", 1), ["and you?"] * 32, soon())
+
+
 def test_a_running_inference_is_cancelled(client: Client) -> None:
     request = InferRequest(str(DEMO), "Once upon a time", 400, mode="stock", ignore_eos=True)
 

@@ -194,6 +194,10 @@ def test_bad_input_is_refused_before_a_board_is_touched(site: Site, tmp_path: Pa
         ["-m", "demo", "-p", "hi", "--temp", "0.7"],
         ["-m", "demo", "-p", "hi", "--mode", "fast"],
         ["-m", "demo", "-p", "hi", "-b", "qemu-virtual"],
+        ["-m", "demo", "-p", "hi", "-p", ""],
+        ["-m", "demo", "-p", "hi", "-p", "and you?", "--mode", "normal"],
+        ["-m", "demo", "-p", "hi", "-p", "and you?", "-n", "512"],
+        ["-m", "demo", *["-p", "hi"] * 40, "-n", "1"],
     ):
         assert run(["infer", *words]) == 2, words
     assert not any(entry.action == "boot" for entry in Ledger("qemu-virt").entries())

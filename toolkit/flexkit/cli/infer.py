@@ -1,4 +1,4 @@
-"""``flexkit infer``: a prompt on a board, its tokens as they come."""
+"""``flexkit infer``: prompts on a board, their tokens as they come."""
 
 from __future__ import annotations
 
@@ -16,24 +16,36 @@ from flexkit.link.client import MODES, InferRequest, InferResult, Token
 from flexkit.models import atrest, catalogue, inspect
 
 _PROMPT_BYTES = 0x8000  # FLEX_PROMPT_BYTES
+_TURNS = 32  # FLEX_INFER_TURNS
+_TEXT_BYTES = 0xF000  # of all prompts, which go in one message
 
 
-def _context_for(prompt: str, tokens: int, model: inspect.ModelInfo) -> int:
-    """Tokens of context that prompt and answer need, at most the model's. Raises BadInput for what can be refused
-    before a board is touched."""
+def _check_prompts(prompts: tuple[str, ...], mode: str) -> None:
+    """Raises BadInput for prompts that no model takes, and for conversations where there are none."""
     try:
-        size = len(prompt.encode())
+        sizes = [len(prompt.encode()) for prompt in prompts]
     except UnicodeEncodeError:
         raise BadInput("the prompt is not UTF-8 text") from None
-    if not size:
+    if not all(sizes):
         raise BadInput("the prompt is empty")
-    if size > _PROMPT_BYTES:
-        raise BadInput(f"the prompt has {size} bytes; at most {_PROMPT_BYTES} are taken")
+    if max(sizes) > _PROMPT_BYTES:
+        raise BadInput(f"the prompt has {max(sizes)} bytes; at most {_PROMPT_BYTES} are taken")
+    if len(prompts) > 1 and mode != "flexserve":
+        raise BadInput(f"mode {mode} has no conversations", mend="give one -p, or --mode flexserve")
+    if len(prompts) > _TURNS or sum(sizes) > _TEXT_BYTES:
+        raise BadInput(f"a conversation has at most {_TURNS} prompts, of {_TEXT_BYTES} bytes together")
+
+
+def _context_for(prompts: tuple[str, ...], tokens: int, model: inspect.ModelInfo) -> int:
+    """Tokens of context that prompts and answers need, at most the model's. Raises BadInput for what can be refused
+    before a board is touched."""
     if tokens > model.shape.context:
         raise BadInput(f"{tokens} tokens are more than the context of {model.label} ({model.shape.context})")
     if model.tokenizer != "SentencePiece":
         return model.shape.context  # the board counts
-    count = len(catalogue.vocabulary(model.path).encode(prompt))
+    vocabulary = catalogue.vocabulary(model.path)
+    # What comes behind the last answer is not computed any more.
+    count = sum(len(vocabulary.encode(prompt)) for prompt in prompts) + tokens * (len(prompts) - 1)
     if count > model.shape.context:
         raise BadInput(f"the prompt has {count} tokens; the context of {model.label} is {model.shape.context}")
     return min(count + tokens, model.shape.context)
@@ -54,12 +66,13 @@ def _stream(token: Token) -> None:
     write_raw(token.text)
 
 
-def run(session: Session, request: InferRequest, deadline: Deadline, quiet: bool) -> InferResult:
-    """The request, its text written to standard output unless ``quiet``."""
-    result = session.client.infer(request, deadline, None if quiet else _stream)
-    if not quiet:
-        click.echo()
-    return result
+def run(
+    session: Session, request: InferRequest, more: tuple[str, ...], deadline: Deadline, quiet: bool
+) -> list[InferResult]:
+    """The request and the prompts behind it, their text written to standard output unless ``quiet``."""
+    if quiet:
+        return session.client.converse(request, more, deadline)
+    return session.client.converse(request, more, deadline, _stream, lambda _: click.echo())
 
 
 def _describe(session: Session, request: InferRequest, result: InferResult) -> dict[str, object]:
@@ -81,9 +94,26 @@ def _describe(session: Session, request: InferRequest, result: InferResult) -> d
     }
 
 
+def describe(session: Session, request: InferRequest, turns: list[InferResult]) -> dict[str, object]:
+    """One prompt as it is; of a conversation the last turn, and all of them under ``turns``."""
+    described = [_describe(session, request, turn) for turn in turns]
+    if len(turns) == 1:
+        return described[0]
+    for each, turn in zip(described, turns, strict=True):
+        each["positions"] = {"kept": turn.kept, "opened": turn.opened, "recomputed": turn.recomputed}
+    return described[-1] | {"turns": described}
+
+
 @click.command()
 @click.option("-m", "--model", required=True, help="A GGUF file, or a name that `flexkit models list` shows.")
-@click.option("-p", "--prompt", required=True, help="The text to go on from.")
+@click.option(
+    "-p",
+    "--prompt",
+    "prompts",
+    required=True,
+    multiple=True,
+    help="The text to go on from. Several: the turns of one conversation (mode flexserve); --json then has `turns`.",
+)
 @click.option("-n", "--tokens", type=click.IntRange(1, 65536), default=64, show_default=True)
 @click.option("--temp", type=float, default=0.0, show_default=True, help="Only 0 (greedy) is there.")
 @click.option("--mode", type=click.Choice(list(MODES)), default="flexserve", show_default=True)
@@ -95,7 +125,7 @@ def _describe(session: Session, request: InferRequest, result: InferResult) -> d
 @timeout_option(600)
 def infer(
     model: str,
-    prompt: str,
+    prompts: tuple[str, ...],
     tokens: int,
     temp: float,
     mode: str,
@@ -107,27 +137,28 @@ def infer(
     as_json: bool,
     deadline: Deadline,
 ) -> None:
-    """Run a prompt. Boots and stops the emulated board if none runs."""
+    """Run a prompt, or a conversation. Boots and stops the emulated board if none runs."""
     if temp != 0.0:
         raise BadInput(f"--temp {temp:g}: this build samples greedily only", mend="leave --temp at 0")
+    _check_prompts(prompts, mode)
     instance = boards.resolve(board, lab)
     info = inspect.check(catalogue.find(model, bus(), deadline))
     _check_size(instance.type, mode, info)
-    context = _context_for(prompt, tokens, info)
+    context = _context_for(prompts, tokens, info)
     files = [atrest.for_mode(info.path, mode, deadline)]
     with open_board(instance, deadline, bus(), flavour=flavour_of(mode), via=via, models=files) as session:
         request = InferRequest(
             model=session.put_model(info.path, deadline, mode),
-            prompt=prompt,
+            prompt=prompts[0],
             tokens=tokens,
             mode=mode,
             threads=threads or instance.type.cpu.cores,
             context=context,
             ignore_eos=ignore_eos,
         )
-        result = run(session, request, deadline, as_json)
+        turns = run(session, request, prompts[1:], deadline, as_json)
         if as_json:
-            print_json(_describe(session, request, result))
+            print_json(describe(session, request, turns))
 
 
 COMMANDS: list[click.Command] = [infer]

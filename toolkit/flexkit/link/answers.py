@@ -106,7 +106,10 @@ class InferRequest:
 
 @dataclass(frozen=True)
 class InferResult:
-    """What a prompt gave. ``exposed`` has the parts that the mode has; they sum to first_token - submitted."""
+    """What a prompt gave. ``exposed`` has the parts that the mode has; they sum to first_token - submitted.
+
+    Of the positions that a conversation had computed before: ``kept`` in memory, ``opened`` from where they had been
+    put aside, ``recomputed``."""
 
     prompt_ids: tuple[int, ...]
     tokens: tuple[Token, ...]
@@ -120,6 +123,9 @@ class InferResult:
     loaded_pages: int
     prefill_ticks: int
     decode_ticks: int
+    kept: int = 0
+    opened: int = 0
+    recomputed: int = 0
 
     @property
     def text(self) -> str:
@@ -244,7 +250,7 @@ def _parts(message: Message, tag: Tag) -> dict[str, int]:
 
 
 def result_of(message: Message, tokens: list[Token]) -> InferResult:
-    """The end of a prompt whose tokens came already."""
+    """The end of a prompt, or of a turn, whose tokens came already."""
     ids = message.bytes(Tag.PROMPT_IDS)
     return InferResult(
         prompt_ids=struct.unpack(f"<{len(ids) // 4}i", ids),
@@ -259,4 +265,7 @@ def result_of(message: Message, tokens: list[Token]) -> InferResult:
         loaded_pages=message.number(Tag.LOADED_PAGES),
         prefill_ticks=message.number(Tag.PREFILL_TICKS),
         decode_ticks=message.number(Tag.DECODE_TICKS),
+        kept=message.number(Tag.KEPT),
+        opened=message.number(Tag.OPENED),
+        recomputed=message.number(Tag.RECOMPUTED),
     )

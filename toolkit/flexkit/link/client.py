@@ -224,12 +224,26 @@ class Client:
 
         ``on_token`` gets each token as it comes; a long text comes in pieces, with the same index.
         """
+        return self.converse(request, [], deadline, on_token)[0]
+
+    def converse(
+        self,
+        request: InferRequest,
+        more: Sequence[str],
+        deadline: Deadline,
+        on_token: Callable[[Token], None] | None = None,
+        on_turn: Callable[[InferResult], None] | None = None,
+    ) -> list[InferResult]:
+        """As ``infer``, and then the prompts of ``more``, each behind the answer to the one before, in one context.
+
+        ``on_turn`` gets each result as it comes.
+        """
         flags = InferFlag(0)
         flags |= InferFlag.IGNORE_EOS if request.ignore_eos else InferFlag(0)
         flags |= InferFlag.DROP_PAGE_CACHE if request.drop_page_cache else InferFlag(0)
         fields: list[Field] = [
             (Tag.MODEL, request.model),
-            (Tag.PROMPT, request.prompt),
+            *((Tag.PROMPT, prompt) for prompt in (request.prompt, *more)),
             (Tag.TOKENS, request.tokens),
             (Tag.THREADS, request.threads),
             (Tag.MODE, MODES[request.mode]),
@@ -237,23 +251,33 @@ class Client:
             (Tag.FLAGS, flags),
         ]
         exchange = self.connection.request(Msg.INFER, fields, f"infer ({request.mode})")
-        tokens: list[Token] = []
+        turns: list[InferResult] = []
         try:
-            while (message := exchange.next(deadline)).kind != Msg.RESULT:
-                if message.kind == Msg.ERROR:
-                    raise_error(message, exchange.what)
-                if message.kind == Msg.TOKEN:
-                    tokens.append(token_of(message))
-                    if on_token is not None:
-                        on_token(tokens[-1])
-                elif message.kind == Msg.TEXT and tokens:
-                    more = replace(tokens[-1], text=message.bytes(Tag.DATA))
-                    tokens[-1] = replace(more, text=tokens[-1].text + more.text)
-                    if on_token is not None:
-                        on_token(more)
+            for _ in (request.prompt, *more):
+                turns.append(self._turn(exchange, deadline, on_token))
+                if on_turn is not None:
+                    on_turn(turns[-1])
         except BaseException:
             self._cancel_quietly(exchange)
             raise
+        return turns
+
+    @staticmethod
+    def _turn(exchange: Exchange, deadline: Deadline, on_token: Callable[[Token], None] | None) -> InferResult:
+        """One prompt's tokens, and its end."""
+        tokens: list[Token] = []
+        while (message := exchange.next(deadline)).kind not in (Msg.TURN, Msg.RESULT):
+            if message.kind == Msg.ERROR:
+                raise_error(message, exchange.what)
+            if message.kind == Msg.TOKEN:
+                tokens.append(token_of(message))
+                if on_token is not None:
+                    on_token(tokens[-1])
+            elif message.kind == Msg.TEXT and tokens:
+                more = replace(tokens[-1], text=message.bytes(Tag.DATA))
+                tokens[-1] = replace(more, text=tokens[-1].text + more.text)
+                if on_token is not None:
+                    on_token(more)
         return result_of(message, tokens)
 
     def forget(self, model: str, deadline: Deadline) -> None:

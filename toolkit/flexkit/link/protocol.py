@@ -40,6 +40,7 @@ class Msg(IntEnum):
     TOKEN = 68
     HELD = 69
     TEXT = 70
+    TURN = 71
 
 
 class Tag(IntEnum):
@@ -94,6 +95,9 @@ class Tag(IntEnum):
     PROMPT_IDS = 49
     PREFILL_TICKS = 50
     DECODE_TICKS = 51
+    KEPT = 52
+    OPENED = 53
+    RECOMPUTED = 54
     BATCH = 64
     SPENT = 65
 

@@ -263,3 +263,18 @@ def test_a_lab_file_is_never_left_broken(tmp_path: Path) -> None:
         enroll("b", {"type": "qemu-virt"}, lab)
     assert lab.read_text() == before
     assert list(tmp_path.iterdir()) == [lab]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--add", "a b"), "'a b' cannot be a board's name"),
+        (("--add", "a", "--type", "no-such-type"), "no board is called 'no-such-type'"),
+        (("--add", "a", "--power", "pdu 7"), "says neither uhubctl nor where on and off go"),
+    ],
+)
+def test_wrong_words_are_told_before_anybody_plugs_anything(host: Host, words: tuple[str, ...], said: str) -> None:
+    done = host.run(*words, "--wait", "--timeout", "50")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "plug it in" not in done.stderr

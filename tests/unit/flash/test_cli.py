@@ -26,8 +26,10 @@ class Builds:
         self.site = site
         self.identity = OTHER
         self.missing: dict[str, str] = {}
+        self.count = 0
 
     def run(self, board: boards.Board, **options: Any) -> Manifest:
+        self.count += 1
         pieces = self.site.images(self.identity)
         images = {
             name: Image(piece.path, piece.sha256, piece.size)
@@ -117,6 +119,7 @@ def test_what_cannot_be_meant_is_refused_with_2(
 ) -> None:
     assert run(["flash", *words]) == code
     assert told in capfd.readouterr().err
+    assert builds.count == 0, "nothing is built for it"
 
 
 def test_a_board_in_somebodys_hands_is_8(builds: Builds, capfd: pytest.CaptureFixture[str]) -> None:

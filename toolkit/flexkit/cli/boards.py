@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from flexkit import boards as boards_
-from flexkit.cli.common import json_option, print_json, timeout_option
+from flexkit.cli.common import json_option, lab_option, print_json, timeout_option
 from flexkit.cli.discover import discover
 from flexkit.deadline import Deadline
 
@@ -39,7 +39,7 @@ def boards() -> None:
 
 
 @boards.command(name="list")
-@click.option("--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file.")
+@lab_option
 @json_option
 @timeout_option(30)
 def list_(lab: Path | None, as_json: bool, deadline: Deadline) -> None:
@@ -72,7 +72,7 @@ def list_(lab: Path | None, as_json: bool, deadline: Deadline) -> None:
 
 @boards.command()
 @click.argument("name", required=False)
-@click.option("--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file.")
+@lab_option
 @json_option
 @timeout_option(30)
 def show(name: str | None, lab: Path | None, as_json: bool, deadline: Deadline) -> None:

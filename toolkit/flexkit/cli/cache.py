@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -18,10 +20,15 @@ def cache() -> None:
     """What builds keep on this machine, and how to be rid of it."""
 
 
-def _size(folder: Path) -> int:
-    """Bytes on the disk below a folder."""
-    files = (path for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
-    return sum(path.stat().st_blocks * 512 for path in files)
+def _size(folder: Path, deadline: Deadline) -> int:
+    """Bytes on the disk below a folder. What somebody removes meanwhile takes none."""
+    total = 0
+    for path in folder.rglob("*"):
+        deadline.check()
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            total += found.st_blocks * 512 if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 @cache.command()
@@ -37,6 +44,7 @@ def prune(everything: bool, sources: bool, as_json: bool, deadline: Deadline) ->
     before = shutil.disk_usage(root).free
     store = Store(root)
     for part in store.parts():
+        deadline.check()
         store.retire(part, 0 if everything else 1, age=0.0)
     if everything:
         shutil.rmtree(root / "ccache", ignore_errors=True)
@@ -57,7 +65,7 @@ def prune(everything: bool, sources: bool, as_json: bool, deadline: Deadline) ->
 def show(as_json: bool, deadline: Deadline) -> None:
     """Show what takes how much room."""
     root = paths.cache()
-    sizes = {path.name: _size(path) for path in sorted(root.iterdir()) if path.is_dir()}
+    sizes = {path.name: _size(path, deadline) for path in sorted(root.iterdir()) if path.is_dir()}
     if as_json:
         print_json({"folder": str(root), "bytes": sizes})
         return

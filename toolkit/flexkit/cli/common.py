@@ -144,11 +144,16 @@ def timeout_option(seconds: float) -> Callable[[Callable[..., R]], Callable[...,
     return decorate
 
 
-def board_option(command: Callable[..., R]) -> Callable[..., R]:
-    """Add ``-b/--board`` and ``--lab``; the command gets ``board`` (str or None) and ``lab`` (Path or None)."""
-    command = click.option(
+def lab_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Add ``--lab``; the command gets ``lab`` (Path or None)."""
+    return click.option(
         "--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file."
     )(command)
+
+
+def board_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Add ``-b/--board`` and ``--lab``; the command gets ``board`` (str or None) and ``lab`` (Path or None)."""
+    command = lab_option(command)
     return click.option(
         "-b",
         "--board",

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import click
 
 from flexkit import boards
-from flexkit.boards.enroll import enroll
+from flexkit.boards.enroll import enroll, refuse_name
 from flexkit.boards.wiring import UhubctlPower as UhubctlWiring
-from flexkit.cli.common import bus, json_option, print_json, timeout_option
+from flexkit.cli.common import bus, json_option, lab_option, print_json, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.drivers.discovery import CardReader, Found, SerialPort, UsbBoard, look, switch_of, wait_new
 from flexkit.drivers.power import UhubctlPower
@@ -35,7 +35,7 @@ T = TypeVar("T", SerialPort, UsbBoard, CardReader)
 @click.option("--power", metavar="HOW", help="What switches it: uhubctl, or a command with {} for on and off.")
 @click.option("--power-state", metavar="COMMAND", help="Tells by its exit status whether it is on (0) or off (1).")
 @click.option("--wait", is_flag=True, help="Wait until something is plugged in, and take that alone.")
-@click.option("--lab", type=click.Path(path_type=Path, dir_okay=False), default=None, help="The site's lab file.")
+@lab_option
 @json_option
 @timeout_option(60)
 def discover(
@@ -55,6 +55,12 @@ def discover(
     deadline: Deadline,
 ) -> None:
     """Show serial ports, boards in a loader mode and card readers here; with --add, put a board into the lab."""
+    if name is not None:
+        refuse_name(name, lab)
+    if kind is not None:
+        boards.load(kind)
+    if power is not None:
+        _check_power(power)
     types = [boards.load(each) for each in boards.known()]
     path = boards.lab_file(lab)
     site = boards.load_lab(path) if path is not None and path.is_file() else boards.Lab(None, None, {})
@@ -116,15 +122,19 @@ def _usb_port(found: Found, settings: Mapping[str, Any]) -> str:
 
 def power_table(how: str, state: str | None, usb: str, deadline: Deadline) -> dict[str, str | int]:
     """The table ``power`` of lab.toml for ``--power``. Raises BadInput where nothing would be switched by it."""
+    _check_power(how)
     if how == "uhubctl":
         return _hub_port(usb, deadline)
-    if "{}" not in how:
+    table: dict[str, str | int] = {"driver": "command", "on": how.replace("{}", "on"), "off": how.replace("{}", "off")}
+    return table | ({"state": state} if state else {})
+
+
+def _check_power(how: str) -> None:
+    if how != "uhubctl" and "{}" not in how:
         raise BadInput(
             f"--power {how!r} says neither uhubctl nor where on and off go",
             mend="for example: --power 'pdu 7 {}'; the other drivers are in boards/README.md, for lab.toml",
         )
-    table: dict[str, str | int] = {"driver": "command", "on": how.replace("{}", "on"), "off": how.replace("{}", "off")}
-    return table | ({"state": state} if state else {})
 
 
 def _hub_port(usb: str, deadline: Deadline) -> dict[str, str | int]:

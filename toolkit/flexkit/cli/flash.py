@@ -16,6 +16,7 @@ from flexkit.build import Flavour, Manifest
 from flexkit.cli.common import board_option, bus, json_option, print_json, source_option, timeout_option
 from flexkit.deadline import Deadline
 from flexkit.deployed import Deployment, Plan, make_plan
+from flexkit.deployed.plan import named
 from flexkit.errors import BadInput
 from flexkit.flash import backups, deploy, set_golden, slots
 from flexkit.flash import golden as flash_golden
@@ -75,6 +76,7 @@ def flash(
     if regions and provision:
         raise BadInput("--provision is everything: it takes no --region")
     instance = _resolve(board, lab, any_type=only_plan or rehearse is not None)
+    named(instance.type, regions)  # a slip of the finger is told before anything is built
     profile: build.Profile = "debug" if debug_profile else "release"
     manifest = build.run(
         instance.type, bus=bus(), deadline=deadline, flavour=flavour, profile=profile, overrides=sources

@@ -82,8 +82,11 @@ def _show(facts: Mapping[str, object], as_json: bool) -> None:
 def _is_sealed(path: Path) -> bool:
     if not path.is_file():
         return False
-    with path.open("rb") as stream:
-        return sealed.is_sealed(stream.read(len(sealed.MAGIC)))
+    try:
+        with path.open("rb") as stream:
+            return sealed.is_sealed(stream.read(len(sealed.MAGIC)))
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror or error}") from error
 
 
 def _sealed_facts(path: Path, facts: sealed.Facts) -> dict[str, object]:

@@ -62,7 +62,7 @@ def make_plan(
 
     Raises BadInput for a region that the board does not have, FlashError for an image larger than its region.
     """
-    wanted = _wanted(board, regions)
+    wanted = named(board, regions)
     writes: list[Write] = []
     absent: dict[str, str] = {}
     left: dict[str, str] = {}
@@ -79,8 +79,8 @@ def make_plan(
     return Plan(board.name, build, flavour, tuple(writes), absent, left)
 
 
-def _wanted(board: Board, regions: Sequence[str]) -> set[str] | None:
-    """Places by full name; None: nothing was named."""
+def named(board: Board, regions: Sequence[str]) -> set[str] | None:
+    """Places by full name; None: nothing was named. Raises BadInput for a region that the board does not have."""
     if not regions:
         return None
     places = {f"{medium.name}.{region.name}" for medium in board.media for region in medium.regions}

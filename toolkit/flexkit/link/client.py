@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from flexkit.deadline import Deadline
-from flexkit.errors import FlexError, MissingTool, TimedOut
+from flexkit.errors import FlexError, TimedOut
 from flexkit.link.answers import (
     DRIVER_COUNTERS,
     FINISHES,
@@ -364,8 +364,3 @@ class Client:
     def pressure(self, deadline: Deadline) -> str:
         """/proc/pressure/memory as it is."""
         return self.check(["cat", "/proc/pressure/memory"], deadline)
-
-    def require(self, program: str, deadline: Deadline) -> None:
-        """Raises MissingTool when the board does not have that program."""
-        if self.execute(["sh", "-c", 'command -v "$0"', program], deadline).status:
-            raise MissingTool(f"{program} is not in the board's root file system")

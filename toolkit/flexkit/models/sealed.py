@@ -77,11 +77,6 @@ class BoardKey:
     name: str
     secret: bytes
 
-    @property
-    def is_test(self) -> bool:
-        """Whether it is the published one, which protects nothing."""
-        return self.name == text("TEST_KEY_ID")
-
 
 def test_key() -> BoardKey:
     """The key of every board of this build (sealed.h says why)."""

@@ -31,8 +31,9 @@ from flexkit.report.schema import (
 
 def load(path: Path) -> Report:
     """Read a report.json, or the one in a folder. BadInput names the first thing that is wrong, and where."""
-    file = path / "report.json" if path.is_dir() else path
+    file = path
     try:
+        file = path / "report.json" if path.is_dir() else path
         text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(f"{file}: {error.strerror or error}") from error

@@ -138,7 +138,7 @@ def size(size_bytes: int | None) -> str:
     )
 
 
-def span(values: list[float], digits: str = "") -> str:
+def span(values: list[float]) -> str:
     """``3.1 to 12.4``, or the one figure."""
     low, high = exact(min(values)), exact(max(values))
     return low if low == high else f"{low} to {high}"

@@ -71,6 +71,8 @@ def test_the_interval_has_to_hold_where_there_is_one(tmp_path: Path) -> None:
     ]
     ends = {ratio.ci95[1] for ratio in sides if ratio.ci95}
     assert {figure.bound for figure in found.figures} == ends
+    assert all(figure.interval.startswith("to ") for figure in found.figures if figure.bound > figure.value)
+    assert all(figure.why.count("/s") == 2 for figure in found.figures)
     assert found.state == ("met" if max(ends) <= 1.03 else "not met")
 
 
@@ -85,7 +87,10 @@ def test_what_bounds_a_missed_goal_is_told_from_the_breakdown(tmp_path: Path) ->
     report = whole_report(bench(tmp_path, suite="ttft", rounds=2))
     found = standing(report, "Time to first token beside its compute, weights cached, demo model")
     assert found.state == "not met"
-    assert all(figure.why.startswith("switch ") for figure in found.missed)
+    assert all(figure.why.startswith("most of it switch ") for figure in found.missed)
+    pressed = standing(report, "Time to first token beside its compute, under memory pressure: sum of strawman")
+    assert len(pressed.figures) == 3
+    assert all(figure.why.startswith("most of it ") for figure in pressed.figures)
     half = standing(report, "Time to first token, half of the weights cached")
     assert len(half.figures) == 4
     parts = {

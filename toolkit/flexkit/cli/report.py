@@ -60,9 +60,10 @@ def _goals(found: Report) -> None:
         limit = "" if standing.goal.limit is None else f": {standing.limit}"
         click.echo(f"  {standing.state:<14} {standing.goal.what}{limit}")
         for figure in standing.figures:
-            end = "" if figure.bound == figure.value else f" ({words.figure(figure.bound, figure.unit)})"
-            value = words.figure(figure.value, figure.unit)
-            why = f"; most of it {figure.why}" if figure in standing.missed and figure.why else ""
+            missed = figure in standing.missed
+            value = f"{'misses ' if missed else ''}{words.figure(figure.value, figure.unit)}"
+            end = f", 95 % {figure.interval}" if figure.interval else ""
+            why = f"; {figure.why}" if missed and figure.why else ""
             click.echo(f"  {value:>24}{end}  {figure.place}; {figure.clock}, n = {figure.n}{why}")
 
 

@@ -81,10 +81,19 @@ def reclaim_charts(report: Report) -> list[Chart]:
         charts.append(chart(f"What giving up {words.size(size)} costs Linux", [_reclaim_named(row) for row in rows]))
     for size, rows in _grouped(_metric(report, "reclaim.throughput"), lambda key: key.size_bytes or 0):
         charts.append(chart(f"Throughput, {words.size(size)}", [_reclaim_named(row) for row in rows]))
-    after = [row for row in _metric(report, "ttft") if isinstance(row.key.cache, float)]
-    for place, rows in _grouped(after, words.configuration):
-        charts.append(chart(f"First token of the next answer, {place}", [_mode_named(row) for row in rows]))
     return charts
+
+
+def partly_charts(report: Report) -> list[Chart]:
+    """First tokens of answers from a model of which Linux has just taken a part."""
+    order = place_order(report)
+    shares = [(row.key.cache, row) for row in _metric(report, "ttft") if isinstance(row.key.cache, float)]
+    rows = [row for _, row in sorted(shares, key=lambda pair: (order[pair[1].key.model, pair[1].key.prompt_tokens],
+                                                               pair[0]))]  # fmt: skip
+    return [
+        chart(f"{place}, a part just taken back", [_mode_named(row) for row in group])
+        for place, group in _grouped(rows, words.configuration)
+    ]
 
 
 def slowdown_charts(report: Report) -> list[Chart]:
@@ -122,15 +131,15 @@ def _grouped(rows: Iterable[Row], by: Callable[[Key], G]) -> list[tuple[G, list[
 
 
 def _by_place(report: Report, metric: str) -> list[tuple[str, list[Named]]]:
-    """The rows of a metric by model, prompt and memory pressure, quick ones first; partly recalled models stand with
-    reclaim."""
+    """The rows of a metric by model, prompt and memory pressure, quick ones first, under pressure last; partly recalled
+    models stand for themselves."""
     places: dict[tuple[str, str | None, int | None], list[Row]] = {}
     for row in _metric(report, metric):
         if row.key.subject is None and not isinstance(row.key.cache, float):
             places.setdefault((row.key.pressure or "", row.key.model, row.key.prompt_tokens), []).append(row)
     order = place_order(report)
     found = []
-    for place in sorted(places, key=lambda place: (order.get(place[1:], (0.0, 0)), place[0])):
+    for place in sorted(places, key=lambda place: (place[0] != "", order.get(place[1:], (0.0, 0)), place[0])):
         rows = places[place]
         found.append((words.place(rows[0].key), [_mode_named(row) for row in sorted(rows, key=_row_order)]))
     return found

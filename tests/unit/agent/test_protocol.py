@@ -32,6 +32,11 @@ def test_messages_tags_and_parts_are_the_same() -> None:
     assert defined("FLEX_MESSAGE_MAX".removesuffix("MAX"))["MAX"] == protocol.MESSAGE_MAX
 
 
+def test_bounds_are_the_same() -> None:
+    assert defined("FLEX_PROMPT_", TOP / "firmware/abi/flexkit/payload.h")["BYTES"] == protocol.PROMPT_BYTES
+    assert defined("FLEX_INFER_", HEADER.with_name("infer_report.h"))["TURNS"] == protocol.CONVERSATION_TURNS
+
+
 def test_modes_and_flags_are_the_same() -> None:
     both = {each.name: int(each) for each in (*InferMode, *InferFlag)}
     assert both == defined("FLEX_INFER_")

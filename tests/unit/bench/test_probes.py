@@ -9,9 +9,10 @@ from fake_bench import FakeBoard
 from fake_run import bench
 
 from flexkit.bench.board import Spent
-from flexkit.bench.probes import ALLOC, MIB, PAGE, SWITCH, Figure, Probe, fits
+from flexkit.bench.probes import ALLOC, MIB, SWITCH, Figure, Probe, fits
 from flexkit.bench.suites import find
 from flexkit.bench.virtual import virtual
+from flexkit.boards.schema import PAGE
 from flexkit.errors import BadInput
 
 

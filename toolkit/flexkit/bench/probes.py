@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flexkit.bench.board import Mode, Spent, StepKind
+from flexkit.boards.schema import PAGE
 
-PAGE = 4096
 MIB = 1 << 20
 Pressure = Literal["idle", "pagecache", "anon", "half", "fragmented"]
 """``half``: half of what is asked for lies in one piece, the rest is single pages."""

@@ -22,9 +22,9 @@ from flexkit.bench.board import (
     StepKind,
 )
 from flexkit.bench.oracle import Expected
-from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Recorder, cell
 from flexkit.bench.suites import ModelSpec, Variant
+from flexkit.boards.schema import PAGE
 from flexkit.deadline import Deadline
 from flexkit.errors import FlashError, FlexError
 from flexkit.events import Bus

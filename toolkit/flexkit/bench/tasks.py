@@ -10,10 +10,10 @@ from typing import Any
 from flexkit.bench import record
 from flexkit.bench.board import ExecResult, FaultResult, RunResult
 from flexkit.bench.pressure import DROP_PAGE_CACHE, ended_well, pressed, shell
-from flexkit.bench.probes import PAGE
 from flexkit.bench.record import Metric, put_generation
 from flexkit.bench.session import ModelFile, Question, Session, ms, share_left
 from flexkit.bench.suites import Reclaim, Slowdown, Variant
+from flexkit.boards.schema import PAGE
 from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, FlexError
 from flexkit.report.schema import Key

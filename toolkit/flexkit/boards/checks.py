@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from flexkit import paths
 from flexkit.boards import toml
 from flexkit.boards.medium import Medium, MediumRegion
-from flexkit.boards.schema import Board
+from flexkit.boards.schema import PAGE, Board
 from flexkit.errors import BadInput
 
-PAGE, SECTOR = 4096, 512
+SECTOR = 512
 MBR_PARTITIONS = 4
 # Regions that a partition table lives in.
 TABLE_REGIONS = {"none": (), "gpt": ("gpt", "gpt-backup"), "mbr": ("mbr",)}

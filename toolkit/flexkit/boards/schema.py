@@ -18,6 +18,8 @@ Backend = Literal["stage2", "gpt", "none"]
 Gate = Literal["smmu", "firewall", "none"]
 Reach = Literal["nw", "hidden", "shared", "secure"]
 Feature = Literal["fp", "asimd", "aes", "atomics", "dotprod", "i8mm"]
+PAGE = 4096
+"""Bytes of what is donated, protected and taken back."""
 FLASH_BLOCKS = 2
 """Erase blocks of a secure flash: RT_FLASH_BLOCKS."""
 Place = Literal["spi", "emmc", "sd", "usb", "network", "flash"]

@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from flexkit import boards
+from flexkit.boards.schema import PAGE
 from flexkit.cli.common import board_option, bus, json_option, print_json, timeout_option, write_raw
 from flexkit.deadline import Deadline
 from flexkit.drivers import Session, open_board
 from flexkit.drivers.session import Via, flavour_of
 from flexkit.errors import BadInput
 from flexkit.link.client import MODES, InferRequest, InferResult, Token
+from flexkit.link.protocol import CONVERSATION_TURNS, MESSAGE_MAX, PROMPT_BYTES
 from flexkit.models import atrest, catalogue, inspect
 
-_PROMPT_BYTES = 0x8000  # FLEX_PROMPT_BYTES
-_TURNS = 32  # FLEX_INFER_TURNS
-_TEXT_BYTES = 0xF000  # of all prompts, which go in one message
+_TEXT_BYTES = MESSAGE_MAX - 0x1000
+"""Of all prompts: they go in one message, with what else is asked."""
 
 
 def _check_prompts(prompts: tuple[str, ...], mode: str) -> None:
@@ -28,12 +29,12 @@ def _check_prompts(prompts: tuple[str, ...], mode: str) -> None:
         raise BadInput("the prompt is not UTF-8 text") from None
     if not all(sizes):
         raise BadInput("the prompt is empty")
-    if max(sizes) > _PROMPT_BYTES:
-        raise BadInput(f"the prompt has {max(sizes)} bytes; at most {_PROMPT_BYTES} are taken")
+    if max(sizes) > PROMPT_BYTES:
+        raise BadInput(f"the prompt has {max(sizes)} bytes; at most {PROMPT_BYTES} are taken")
     if len(prompts) > 1 and mode != "flexserve":
         raise BadInput(f"mode {mode} has no conversations", mend="give one -p, or --mode flexserve")
-    if len(prompts) > _TURNS or sum(sizes) > _TEXT_BYTES:
-        raise BadInput(f"a conversation has at most {_TURNS} prompts, of {_TEXT_BYTES} bytes together")
+    if len(prompts) > CONVERSATION_TURNS or sum(sizes) > _TEXT_BYTES:
+        raise BadInput(f"a conversation has at most {CONVERSATION_TURNS} prompts, of {_TEXT_BYTES} bytes together")
 
 
 def _context_for(prompts: tuple[str, ...], tokens: int, model: inspect.ModelInfo) -> int:
@@ -53,7 +54,7 @@ def _context_for(prompts: tuple[str, ...], tokens: int, model: inspect.ModelInfo
 
 def _check_size(board: boards.Board, mode: str, model: inspect.ModelInfo) -> None:
     """Raises BadInput for a model that cannot be in this board's memory in this mode, whatever else is there."""
-    secure = board.monitor.slots * 4096 if board.monitor else 0
+    secure = board.monitor.slots * PAGE if board.monitor else 0
     limits = {"flexserve": secure, "strawman": board.memory.cma_bytes, "strawman-opt": board.memory.cma_bytes}
     limit = min(limits.get(mode, board.memory.dram_size), board.memory.dram_size)
     if model.size > limit:

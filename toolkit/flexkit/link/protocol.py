@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 MESSAGE_MAX = 0x10000
+PROMPT_BYTES = 0x8000
+"""Of one prompt, as the payload takes it (firmware/abi)."""
+CONVERSATION_TURNS = 32
+"""Prompts of one request (firmware/agent/infer_report.h)."""
 _HEAD = struct.Struct("<IBI")
 _FIELD = struct.Struct("<BI")
 _SIZE_BYTES = 4

@@ -23,6 +23,8 @@ PAGE = 4096
 LEFT = 40 * MIB
 WANTED = 64
 """Pages that reclaim takes back at the least."""
+EVERY = 0.05
+"""Seconds between two recalls."""
 PANIC = 1  # FLEX_DRILL_PANIC
 WINDOW = 16
 
@@ -250,6 +252,57 @@ def test_conversations_that_take_turns(board: Session, model: str, prompts: list
             _same(each.turn(prompts[number]), expected[number])
     for each in talks:
         each.end()
+
+
+def _at_last(step: Callable[[str], Turn], prompt: str) -> Turn:
+    """Where pages go faster than they come a turn fails, and has not been: it is put again."""
+    limit = Deadline(120, "a turn beside recalls")
+    while True:
+        try:
+            return step(prompt)
+        except Failed as failed:
+            if failed.number != errno.ENOMEM:
+                raise
+        limit.check()
+
+
+def _seal_if_whole(talk: Conversation) -> None:
+    """Unless a part of it has been taken before, or is taken meanwhile."""
+    try:
+        talk.ask("seal")
+    except Failed as failed:
+        if failed.number not in (errno.ESTALE, errno.EBUSY):
+            raise
+
+
+def _converse(talk: Conversation, prompts: list[str], expected: list[Turn], seen: dict[str, int]) -> None:
+    """Three turns, put aside in between, rightly; counts what became of the positions."""
+    _same(_at_last(talk.begin, prompts[0]), expected[0])
+    talk.ask(f"store {STORE}")
+    for number in (1, 2):
+        _seal_if_whole(talk)
+        turn = _at_last(talk.turn, prompts[number])
+        _same(turn, expected[number])
+        # One more where a turn that failed has come as far.
+        assert turn.kept + turn.opened + turn.recomputed - conversing.known(expected[:number]) in (0, 1)
+        for name in seen:
+            seen[name] += getattr(turn, name)
+
+
+def test_recalls_in_the_middle_of_everything(
+    board: Session, talk: Conversation, model: str, prompts: list[str], expected: list[Turn]
+) -> None:
+    """Another client has all there is taken, again and again: between turns, within them, while one is put aside. Until
+    positions have been kept, opened and computed again."""
+    limit = Deadline(180, "recalls beside conversations")
+    rival = board.client.spawn(f"while sleep {EVERY}; do echo recall; done | {conversing.PROGRAM} {model} 64")
+    seen = {"kept": 0, "opened": 0, "recomputed": 0}
+    while not all(seen.values()):
+        limit.check()
+        _converse(talk, prompts, expected, seen)
+    assert rival.running()
+    board.client.connection.cancel(rival.exchange)
+    print(f"positions: {seen}")
 
 
 def test_the_agent_takes_a_conversation(board: Session, model: str, prompts: list[str], expected: list[Turn]) -> None:

@@ -115,3 +115,17 @@ def test_a_full_disk_is_refused_before_anything_is_fetched(
     with pytest.raises(MissingTool, match=r"fetching linux needs 0\.5 GB"):
         get(tmp_path)
     assert not (tmp_path / "sources").exists()
+
+
+def test_a_source_is_known_as_soon_as_the_table_knows_it(
+    tmp_path: Path, mirror: type[FakeApt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror.version = "6.12.200-1"
+    first = get(tmp_path)
+    now = dataclasses.replace(UPSTREAMS["linux"], known={first.version: first.sha256})
+    monkeypatch.setitem(UPSTREAMS, "linux", now)
+    assert get(tmp_path) == dataclasses.replace(first, label="known")
+    monkeypatch.setitem(UPSTREAMS, "linux", dataclasses.replace(now, known={first.version: "0" * 64}))
+    with pytest.raises(BuildError, match="it is not what it was"):
+        get(tmp_path)
+    assert mirror.downloads == 1

@@ -139,7 +139,7 @@ def obtain(name: str, root: Path, bus: Bus, deadline: Deadline) -> Source:
             value = json.loads(record.read_text())
             path = folder / value["file"]
             if path.is_file() and sha256_of(path) == value["sha256"]:
-                return Source(name, value["version"], value["sha256"], value["label"], path)
+                return _source(name, value["version"], value["sha256"], path)
         need_space(root, _SPACE, f"fetching {name}")
         with bus.step(f"fetch {name}", upstream.package):
             return _fetch(name, upstream, root, folder, deadline)
@@ -159,14 +159,18 @@ def _fetch(name: str, upstream: Upstream, root: Path, folder: Path, deadline: De
     matching = [path for path in files if re.match(upstream.archive, path.name)]
     if len(matching) != 1:
         raise BuildError(f"{upstream.package} {version} came without the one archive that is wanted: {files}")
-    sha256 = sha256_of(matching[0])
-    known = upstream.known.get(version)
-    if known is not None and known != sha256:
-        raise BuildError(f"{matching[0].name} has SHA-256 {sha256}, known is {known}: it is not what it was")
-    label: Literal["known", "unpinned"] = "known" if known else "unpinned"
-    text = json.dumps({"version": version, "sha256": sha256, "label": label, "file": matching[0].name})
+    source = _source(name, version, sha256_of(matching[0]), matching[0])
+    text = json.dumps({"version": version, "sha256": source.sha256, "file": matching[0].name})
     (folder / "source.json").write_text(text)
-    return Source(name, version, sha256, label, matching[0])
+    return source
+
+
+def _source(name: str, version: str, sha256: str, path: Path) -> Source:
+    """Held against the table as it is now: what was fetched before its version was known is known by now."""
+    known = UPSTREAMS[name].known.get(version)
+    if known is not None and known != sha256:
+        raise BuildError(f"{path.name} has SHA-256 {sha256}, known is {known}: it is not what it was")
+    return Source(name, version, sha256, "known" if known else "unpinned", path)
 
 
 def choose(upstream: Upstream, offered: list[str]) -> str:

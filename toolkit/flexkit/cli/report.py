@@ -19,7 +19,6 @@ from flexkit.report.reading import load
 from flexkit.report.schema import Report
 
 _REPORT = click.Path(path_type=Path)
-_LATEST = "[default: reports/latest]"
 
 
 @click.group()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from flexkit import proc
 from flexkit.link.transport import ThreadedTransport
 
 End = Callable[[], int]
@@ -42,6 +44,34 @@ def wired(one: End, other: End) -> Iterator[None]:
         over.set()
         for thread in threads:
             thread.join()
+
+
+class ProcessTransport(ThreadedTransport):
+    """Standard input and output of a child process."""
+
+    def __init__(self, command: Sequence[str], name: str) -> None:
+        super().__init__(name)
+        self.process = subprocess.Popen(
+            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
+        )
+
+    def _read(self) -> bytes:
+        assert self.process.stdout is not None
+        return os.read(self.process.stdout.fileno(), 65536)
+
+    def _write(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        while data:
+            data = data[os.write(self.process.stdin.fileno(), data) :]
+
+    def close(self) -> None:
+        if not self._closing:
+            self._closing = True
+            proc.stop(self.process)
+            self._await_reader()
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream is not None:
+                    stream.close()
 
 
 class DescriptorTransport(ThreadedTransport):

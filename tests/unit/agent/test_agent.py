@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from fake_agent import AGENT_ID, ConsoleAgent, host_agent
 from processes import wait_ended
+from wire import ProcessTransport
 
 from flexkit import paths
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, FlexError, TimedOut
 from flexkit.link.client import AgentError, Client, InferRequest, Token
 from flexkit.link.connection import Connection
-from flexkit.link.transport import ProcessTransport
 
 DEMO = paths.project() / "models/demo.gguf"
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from fake_agent import ConsoleAgent, Harm, host_agent
 from processes import wait_ended
-from wire import DescriptorTransport, wired
+from wire import DescriptorTransport, ProcessTransport, wired
 
 from flexkit.deadline import Deadline
 from flexkit.errors import BoardLost, TimedOut
 from flexkit.link.client import Client
 from flexkit.link.connection import Connection
 from flexkit.link.serial import SerialTransport
-from flexkit.link.transport import ProcessTransport
 
 
 def soon(seconds: float = 30.0) -> Deadline:

@@ -3,15 +3,12 @@ somebody thinks."""
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
-from flexkit import proc
 from flexkit.errors import BoardLost
 
 Sink = Callable[[bytes], None]
@@ -107,31 +104,3 @@ class SocketTransport(ThreadedTransport):
         with suppress(OSError):  # it may be gone already
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-
-
-class ProcessTransport(ThreadedTransport):
-    """Standard input and output of a child process."""
-
-    def __init__(self, command: Sequence[str], name: str) -> None:
-        super().__init__(name)
-        self.process = subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
-        )
-
-    def _read(self) -> bytes:
-        assert self.process.stdout is not None
-        return os.read(self.process.stdout.fileno(), _CHUNK)
-
-    def _write(self, data: bytes) -> None:
-        assert self.process.stdin is not None
-        while data:
-            data = data[os.write(self.process.stdin.fileno(), data) :]
-
-    def close(self) -> None:
-        if not self._closing:
-            self._closing = True
-            proc.stop(self.process)
-            self._await_reader()
-            for stream in (self.process.stdin, self.process.stdout):
-                if stream is not None:
-                    stream.close()

@@ -31,6 +31,7 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
+        """Whether nothing is left."""
         return self.remaining <= 0.0
 
     def check(self) -> float:

@@ -43,10 +43,12 @@ class Bus:
     subscribers: list[Subscriber] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:
+        """To every subscriber, in this thread."""
         for subscriber in self.subscribers:
             subscriber(event)
 
     def note(self, step: str, detail: str) -> None:
+        """A detail of a step that is told on request."""
         self.emit(Event(Phase.NOTE, step, detail))
 
     @contextmanager

@@ -34,6 +34,7 @@ def counters(session: Session, suite: str, round_: int) -> Job:
 
 
 def cell_of(session: Session, suite: str) -> Key:
+    """The cell of what the monitor itself has counted."""
     return session.cell(suite, threads=1)
 
 

@@ -52,6 +52,7 @@ class CachedOracle:
     folder: Path | None = None
 
     def expect(self, model: Path, prompt: str, n: int, context: int) -> Expected:
+        """The answer from disk where it is known. Raises what the engine raises."""
         folder = self.folder or paths.cache() / "reference"
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / (_digest([self.identity, self.sha256(model), prompt, n, context])[:32] + ".json")

@@ -20,6 +20,8 @@ class WrongTokens(FlexError):
 
 @dataclass(frozen=True)
 class Metric:
+    """A row's metric, its unit, and which way is better."""
+
     name: str
     unit: str
     better: Better = "lower"
@@ -81,6 +83,7 @@ class Recorder:
             known.values.setdefault(metric, [None] * self.rounds)
 
     def put(self, cell: Key, metric: Metric, round_: int, value: float) -> None:
+        """Round ``round_`` (from 0) of a metric, in the metric's unit."""
         self.declare(cell, metric)
         self._cells[cell].values[metric][round_] = value
         if self.first_figure is None:
@@ -98,6 +101,7 @@ class Recorder:
             self.fault(cell, why, round_)
 
     def fault_all(self, why: str) -> None:
+        """Nothing of this run is valid."""
         for cell in self._cells:
             self.fault(cell, why)
 

@@ -104,6 +104,7 @@ class Session:
 
     @property
     def counter_hz(self) -> int:
+        """Of the board's counter, in this boot."""
         return self.facts[self.flavour].counter_hz
 
     def stage(self, models: Iterable[ModelFile]) -> None:

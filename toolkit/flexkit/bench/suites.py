@@ -118,6 +118,8 @@ class Lateness:
 
 @dataclass(frozen=True)
 class Suite:
+    """What is measured, in how many rounds. Parts that a suite does not have are empty."""
+
     name: str
     title: str
     rounds: int

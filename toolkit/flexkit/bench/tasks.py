@@ -76,6 +76,7 @@ def generation(session: Session, suite: str, question: Question, variant: Varian
 
 
 def generation_cell(session: Session, suite: str, question: Question, variant: Variant, **more: Any) -> Key:
+    """The rows that answers of this variant go into."""
     what: dict[str, Any] = {
         "mode": variant.mode,
         "model": question.model.label,

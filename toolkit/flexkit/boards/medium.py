@@ -30,6 +30,7 @@ class MediumRegion:
 
     @property
     def end(self) -> int:
+        """First byte behind it."""
         return self.offset + self.size
 
 
@@ -59,6 +60,7 @@ class Medium:
     ways: tuple[Way, ...] = entry("what can write it", key="way", default=())
 
     def region(self, name: str) -> MediumRegion:
+        """By name. Raises KeyError."""
         for region in self.regions:
             if region.name == name:
                 return region

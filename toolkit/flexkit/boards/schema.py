@@ -46,6 +46,7 @@ class Region:
 
     @property
     def end(self) -> int:
+        """First address behind it."""
         return self.base + self.size
 
 
@@ -59,6 +60,7 @@ class Bank:
 
     @property
     def end(self) -> int:
+        """First address behind it."""
         return self.base + self.size
 
 
@@ -72,6 +74,7 @@ class Device:
 
     @property
     def end(self) -> int:
+        """First address behind it."""
         return self.base + self.size
 
 
@@ -89,6 +92,7 @@ class Memory:
 
     @property
     def dram_end(self) -> int:
+        """First address behind DRAM."""
         return self.dram_base + self.dram_size
 
     def region(self, name: str) -> Region:
@@ -129,6 +133,7 @@ class SecureFlash:
 
     @property
     def end(self) -> int:
+        """First address behind its blocks."""
         return self.base + FLASH_BLOCKS * self.block
 
 
@@ -276,6 +281,7 @@ class Board:
 
     @property
     def emulated(self) -> bool:
+        """Whether QEMU plays it."""
         return self.emulator is not None
 
     @property
@@ -289,6 +295,7 @@ class Board:
         return self.secure_flash is not None
 
     def medium(self, name: str) -> Medium:
+        """By name. Raises KeyError."""
         for medium in self.media:
             if medium.name == name:
                 return medium

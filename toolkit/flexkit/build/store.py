@@ -73,9 +73,11 @@ class Store:
     root: Path
 
     def folder(self, part: str, key: str) -> Path:
+        """Where a part of these inputs lies, whether or not it is there."""
         return self.root / "parts" / part / key
 
     def has(self, part: str, key: str) -> bool:
+        """Whether it is there, and whole."""
         return (self.folder(part, key) / _MARKER).is_file()
 
     def get(self, part: str, key: str, make: Callable[[Path], None], deadline: Deadline) -> Path:
@@ -116,6 +118,7 @@ class Store:
         return True
 
     def parts(self) -> list[str]:
+        """Names of the parts that there are folders of."""
         base = self.root / "parts"
         return sorted(path.name for path in base.iterdir()) if base.is_dir() else []
 

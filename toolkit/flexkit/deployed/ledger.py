@@ -26,6 +26,8 @@ Action = Literal["flash", "boot", "restore"]
 
 @dataclass(frozen=True)
 class KeptImage:
+    """An image of a deployment, as it was written."""
+
     path: Path
     sha256: str
     size: int

@@ -88,6 +88,7 @@ class Console:
             self._greeting = data
 
     def untap(self, sink: Sink) -> None:
+        """Stop handing chunks to this subscriber."""
         with self._changed:
             if sink in self._taps:
                 self._taps.remove(sink)

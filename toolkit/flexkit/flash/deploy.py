@@ -78,6 +78,7 @@ def rehearse(instance: Instance, plan: Plan, folder: Path, bus: Bus, deadline: D
 
 
 def refuse_missing(plan: Plan) -> None:
+    """Raises FlashError that names every piece which the build could not make, and where it comes from."""
     if plan.missing:
         lines = "\n".join(f"  MISSING {name}: {source}" for name, source in plan.missing.items())
         raise FlashError(f"not flashed, pieces are missing:\n{lines}")

@@ -55,6 +55,7 @@ class Journal:
         return mark["path"] if isinstance(mark, dict) and mark.get("sha256") == write.sha256 else ""
 
     def backed_up(self, write: Write, path: str) -> None:
+        """Remember where the region was backed up to, for a flash that is resumed."""
         self._marks[f"backup {write.region}"] = {"sha256": write.sha256, "path": path}
         self._save()
 

@@ -75,6 +75,8 @@ class ExecResult:
 
 @dataclass(frozen=True)
 class FileStat:
+    """What the board says of a file."""
+
     size: int
     mode: int
     mtime: int
@@ -129,6 +131,7 @@ class InferResult:
 
     @property
     def text(self) -> str:
+        """All of it; bytes that are no UTF-8 are replaced."""
         return b"".join(token.text for token in self.tokens).decode(errors="replace")
 
 
@@ -151,6 +154,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Faulted:
+    """What a process got that took memory."""
+
     size: int
     ticks: int
     recalled_pages: int

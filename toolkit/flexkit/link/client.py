@@ -94,6 +94,7 @@ class Client:
         return message
 
     def identify(self, deadline: Deadline) -> Identity:
+        """Who the parts on the board say that they are. Raises BoardLost, TimedOut."""
         message = self._call(Msg.IDENTIFY, [], "identify", deadline)
         return Identity(
             agent=message.text(Tag.AGENT_ID),
@@ -300,6 +301,7 @@ class Client:
         return Dropped(message.number(Tag.SIZE), message.number(Tag.TICKS))
 
     def stats(self, deadline: Deadline) -> Stats:
+        """The driver's and the monitor's counters; empty where there is no driver."""
         message = self._call(Msg.STATS, [], "stats", deadline)
         counters = message.numbers(Tag.COUNTER)
         return Stats(

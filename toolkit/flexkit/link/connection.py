@@ -104,6 +104,7 @@ class Connection:
             self.request(Msg.CANCEL, [(Tag.TARGET, exchange.number)], f"cancel {exchange.what}")
 
     def wait_message(self, exchange: Exchange, deadline: Deadline) -> Message:
+        """The next message of an exchange. Raises TimedOut, BoardLost."""
         with self._changed:
             while not exchange.messages:
                 self._check()
@@ -111,6 +112,7 @@ class Connection:
             return exchange.messages.popleft()
 
     def poll_message(self, exchange: Exchange) -> Message | None:
+        """One of an exchange that has come already, if there is one."""
         with self._changed:
             if not exchange.messages:
                 self._check()

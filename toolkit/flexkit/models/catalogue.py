@@ -41,6 +41,7 @@ class Entry:
 
 
 def folder() -> Path:
+    """Where the catalogue and its files lie."""
     return paths.project() / "models"
 
 
@@ -70,6 +71,7 @@ def vocabulary(model: Path) -> Vocabulary:
 
 
 def synthetic_path(params: str, quant: str, seed: int) -> Path:
+    """Where such a model is kept in the cache once it is made."""
     return paths.cache() / "models" / f"v{synth.VERSION}" / f"synth-{params.lower()}-{quant.lower()}-{seed}.gguf"
 
 

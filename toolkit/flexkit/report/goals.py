@@ -54,6 +54,7 @@ class Goal:
     """The limit is one of an interval's end: fewer rounds than an interval needs say nothing."""
 
     def holds(self, figure: Figure) -> bool:
+        """Whether a figure's bound keeps the limit."""
         if self.limit is None:
             return True
         return figure.bound <= self.limit if self.sense == "at most" else figure.bound >= self.limit
@@ -70,11 +71,13 @@ class Standing:
 
     @property
     def limit(self) -> str:
+        """In words."""
         goal = self.goal
         return "reported" if goal.limit is None else f"{goal.sense} {words.figure(goal.limit, goal.unit)}"
 
     @property
     def missed(self) -> tuple[Figure, ...]:
+        """Figures that do not hold."""
         return tuple(figure for figure in self.figures if not self.goal.holds(figure))
 
 

@@ -71,15 +71,19 @@ class Result:
 
     @property
     def present(self) -> list[float]:
+        """The values that are there."""
         return [value for value in self.values if value is not None]
 
 
 @dataclass(frozen=True)
 class Row:
+    """One figure of one configuration."""
+
     key: Key
     result: Result
 
     def to_json(self) -> dict[str, Json]:
+        """With everything that follows from the values."""
         present = self.result.present
         return asdict(self.key) | {
             "n": len(present),

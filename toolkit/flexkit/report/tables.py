@@ -42,6 +42,7 @@ class RatioTable:
 
 
 def ratio_tables(report: Report) -> list[RatioTable]:
+    """One for each metric that was compared, in the order of the report."""
     return [_ratio_table(report, metric) for metric in dict.fromkeys(ratio.metric for ratio in report.ratios)]
 
 
@@ -97,6 +98,7 @@ def _beside(claim: Published, ours: Sequence[Ratio]) -> Beside:
 
 
 def row_table(report: Report) -> list[dict[str, Any]]:
+    """Every row, its figures as text."""
     table = []
     for row in report.rows:
         interval = stats.ci95(row.result.present)
@@ -124,6 +126,7 @@ def outcomes(report: Report) -> list[tuple[str, int]]:
 
 
 def failures(report: Report) -> list[Attempt]:
+    """Attempts that did not end well."""
     return [attempt for attempt in report.attempts if attempt.outcome != "ok"]
 
 

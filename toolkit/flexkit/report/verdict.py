@@ -39,6 +39,7 @@ class Tile:
 
 
 def title(report: Report) -> str:
+    """What ran where."""
     board = report.board.get("name", "a board")
     return f"FlexServe on {board}: {report.run.get('suite', 'benchmark')}"
 

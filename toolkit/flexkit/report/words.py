@@ -86,6 +86,7 @@ def metric_name(metric: str) -> str:
 
 
 def mode_name(mode: str | None) -> str:
+    """As people call it; a mode without a name is what it is."""
     return MODE_NAMES.get(mode or "", mode or "")
 
 
@@ -129,6 +130,7 @@ def place(key: Key) -> str:
 
 
 def size(size_bytes: int | None) -> str:
+    """Bytes as KB or MB of 1,024; empty for None."""
     if size_bytes is None:
         return ""
     return (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from flexkit.cli.common import Progress, print_json, timeout_option
+from flexkit.cli.common import Progress, print_json, timeout_option, write_raw
 from flexkit.deadline import Deadline
 from flexkit.events import Bus, Event, Phase
 
@@ -80,3 +81,19 @@ def test_json_is_compact_and_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert out == '{"text":"Käse\\n","n":[1,2]}\n'
     assert json.loads(out) == {"text": "Käse\n", "n": [1, 2]}
+
+
+def test_work_goes_on_where_nobody_reads_its_progress() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        bus = Bus([Progress(stream)])
+        os.close(reading)
+        with bus.step("build", "one"), bus.step("build", "two"):
+            pass
+    with Bus([Progress(None)]).step("build", "three"):
+        pass
+
+
+def test_output_that_was_closed_from_the_start_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    write_raw(b"token")

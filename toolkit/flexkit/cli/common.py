@@ -28,9 +28,10 @@ _WORTH_TELLING_SECONDS = 1.0
 
 @dataclass
 class Progress:
-    """Prints steps to a stream: one line as each begins, one when it was long or failed, notes when ``verbose``."""
+    """Prints steps to a stream: one line as each begins, one when it was long or failed, notes when ``verbose``. Where
+    nobody reads them (any more) the work goes on all the same."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    stream: TextIO | None = field(default_factory=lambda: sys.stderr)
     verbose: int = 0
     _open_line: bool = False
 
@@ -48,19 +49,25 @@ class Progress:
             self._line(f"  {event.step}: {event.seconds:.1f} s")
 
     def _line(self, text: str) -> None:
-        if self._open_line:
-            self.stream.write("\n")
-            self._open_line = False
-        self.stream.write(text + "\n")
-        self.stream.flush()
+        self._write("\n" + text + "\n" if self._open_line else text + "\n")
+        self._open_line = False
+
+    def _write(self, text: str) -> None:
+        if self.stream is None:
+            return
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except BrokenPipeError:
+            _to_nowhere(self.stream)
+            self.stream = None
 
     def _counter(self, event: Event) -> None:
         """A counter that rewrites its line; nothing where the stream is not a terminal."""
-        if not self.stream.isatty():
+        if self.stream is None or not self.stream.isatty():
             return
         share = f"{100 * event.done // event.total:3d} %" if event.total else str(event.done)
-        self.stream.write(f"\r  {event.step}: {share}")
-        self.stream.flush()
+        self._write(f"\r  {event.step}: {share}")
         self._open_line = True
 
 
@@ -73,23 +80,38 @@ class NobodyReads(FlexError):
 
 @contextmanager
 def noticing_nobody_reads() -> Iterator[None]:
-    """Raises NobodyReads for a broken pipe that is standard output. (click itself would end with status 1, which has a
-    meaning here.)"""
+    """Raises NobodyReads for a broken pipe that is standard output or error. (click itself would end with status 1,
+    which has a meaning here.)"""
     try:
         yield
     except BrokenPipeError as error:
-        output = select.poll()
-        output.register(sys.stdout, 0)
-        if not any(events & select.POLLERR for _, events in output.poll(0)):
+        gone = [stream for stream in (sys.stdout, sys.stderr) if _unread(stream)]
+        if not gone:
             raise
-        # what is still buffered goes nowhere, instead of failing once more when the program ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        for stream in gone:
+            _to_nowhere(stream)
         raise NobodyReads("nobody reads the output any more") from error
+
+
+def _unread(stream: TextIO | None) -> bool:
+    """Whether it is a pipe that has lost its reader."""
+    if stream is None:
+        return False
+    state = select.poll()
+    state.register(stream, 0)
+    return any(events & select.POLLERR for _, events in state.poll(0))
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """What is still buffered goes nowhere, instead of failing once more when the program ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def write_raw(chunk: bytes) -> None:
     """Bytes of the board, as they are, at once on standard output. Raises NobodyReads, which nobody below takes for a
     lost board."""
+    if sys.stdout is None:  # closed from the start
+        return
     with noticing_nobody_reads():
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()

@@ -168,7 +168,7 @@ static int64_t put_aside(struct srv_session *session, uint64_t *chunks)
 	_Static_assert(STASH_CHUNK == SRV_PROMPT_PAGES * FLEX_PAGE_SIZE, "a chunk lies where a prompt does");
 	_Static_assert(STASH_CHUNK == FLEX_PROMPT_BYTES && STASH_DATA == FLEX_PUT_BYTES, "and is shown there");
 	seal_wipe(&session->kv.stash, sizeof(session->kv.stash));
-	if (session->flx.position == 0)
+	if (session->flx.position == 0 || !is_intact(session))
 		return FLEX_E_STATE;
 	error = srv_pin(session->slots.first, SRV_PROMPT_PAGES, &hole);
 	if (error)

@@ -417,6 +417,16 @@ static void a_cache_with_a_hole_is_not_put_aside(void)
 	EQUAL(yields[FLEX_YIELD_GET], 0);
 }
 
+static void what_the_nw_brought_is_not_put_aside(void)
+{
+	two_turns();
+	recall(cache_page(1), cache_page(1) + 1);
+	EQUAL(fake_give(2047, session_first + cache_page(1)), FLEX_TOS_DONE);
+	EQUAL(fake_call(FLEX_OP_SESSION_SEAL, session, 0, 0, 0).status, FLEX_E_STATE);
+	EQUAL(stored, 0);
+	third_turn_is_right(0, 0, KNOWN);
+}
+
 static uint64_t victim;
 
 /* Takes a page away and brings another one while the cache is being put aside. */
@@ -471,6 +481,7 @@ int main(void)
 		TEST(chunks_do_not_change_places),
 		TEST(a_client_that_gives_up_is_not_kept_computing),
 		TEST(a_cache_with_a_hole_is_not_put_aside),
+		TEST(what_the_nw_brought_is_not_put_aside),
 		TEST(what_changes_meanwhile_is_put_aside_for_nobody),
 	};
 

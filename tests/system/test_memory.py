@@ -181,6 +181,41 @@ def test_what_is_said_to_be_available_can_be_had(board: Session, resident: Resid
     resident()
 
 
+def _stream(board: Session, times: int) -> None:
+    """Reads a file once that is so many times as large as free memory, and of which no block lies on the medium."""
+    size = times * _meminfo(board)["MemFree"]
+    board.client.check(f"truncate -s {size} /data/streamed && cat /data/streamed > /dev/null", Deadline(600, "stream"))
+
+
+@pytest.fixture
+def little(board: Session) -> Iterator[None]:
+    """Less memory than there is, so that a file soon fills it; the file goes with it."""
+    with _tight(board, 256 * MIB):
+        yield
+    board.client.check("rm -f /data/streamed", Deadline(60, "remove the file"))
+
+
+def test_a_file_that_streams_by_leaves_the_weights(board: Session, resident: Resident, little: None) -> None:
+    """Page cache that was used once goes before weights that are in use."""
+    resident()
+    before = board.client.stats(Deadline(60, "before")).info["secure_now"]
+    _stream(board, 2)
+    left = board.client.stats(Deadline(60, "after")).info["secure_now"]
+    print(f"{left} of {before} pages stayed")
+    assert left >= 0.95 * before
+    assert resident().loaded_pages <= before - left
+
+
+def test_a_model_comes_in_where_page_cache_fills_memory(board: Session, resident: Resident, little: None) -> None:
+    """It takes the place of page cache, not of its own pages."""
+    resident.forget()
+    _stream(board, 1)
+    before = board.client.stats(Deadline(60, "before")).driver["recalled"]
+    assert resident().loaded_pages > 0
+    assert board.client.stats(Deadline(60, "after")).driver["recalled"] == before
+    assert _kills(board) == 0
+
+
 def test_an_answer_leaves_nothing_pinned(board: Session, resident: Resident) -> None:
     limit = Deadline(300, "an answer")
     resident()

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How Linux asks for secure pages. The shrinker gives in proportion, as other
- * caches do; flex_mem_reclaim() gives first, as soon as that is not enough
- * (mm/vmscan.c says when). Both keep to the memory cgroup that is short. A
- * conversation that is being put aside is left alone meanwhile, unless the next
- * step would be to kill somebody.
+ * How Linux asks for secure pages. flex_mem_reclaim() gives before anything is
+ * swapped out (mm/vmscan.c says when), the shrinker in proportion, as other
+ * caches do. Both leave it to page cache that was used once as long as there is
+ * any, and keep to the memory cgroup that is short. A conversation that is being
+ * put aside is left alone meanwhile, unless the next step would be to kill
+ * somebody.
  */
 #include <linux/errno.h>
 #include <linux/flexserve.h>
@@ -67,11 +68,22 @@ static struct flex_scope flex_shrink_scope(const struct shrink_control *control)
 	return (struct flex_scope){ .memcg = control->memcg, .exact = true, .patient = true };
 }
 
+/*
+ * Reclaim takes page cache first that was used once (mm/vmscan.c); whoever
+ * empties slabs by hand means us too.
+ */
+static bool flex_shrink_later(void)
+{
+	return (current->flags & PF_MEMALLOC) && page_cache_used_once() >= FLEX_BATCH;
+}
+
 static unsigned long flex_shrink_count(struct shrinker *shrinker, struct shrink_control *control)
 {
 	const struct flex_scope scope = flex_shrink_scope(control);
 	u64 held = flex_slots_held(&scope);
 
+	if (held && flex_shrink_later())
+		return 0;
 	return held ? flex_unpinned(held) : SHRINK_EMPTY;
 }
 

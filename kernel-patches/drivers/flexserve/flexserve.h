@@ -21,8 +21,8 @@
  * Files call downwards only:
  *
  *   main > dev > ioctl > leader > request, cached, strawman > model > parse > session,
- *   loader > store > load, region, order > reclaim > recall > movable > victims, slots > walk >
- *   payload, protect, group > mailbox, smc, clock, worker
+ *   loader > store > load, region, order > take > reclaim > recall > movable > victims,
+ *   slots > walk > payload, protect, group > mailbox, smc, clock, worker
  */
 #ifndef FLEXSERVE_H
 #define FLEXSERVE_H
@@ -111,6 +111,7 @@ struct obj_cgroup *flex_group_get(struct obj_cgroup *group);
 void flex_group_put(struct obj_cgroup *group);
 struct mem_cgroup *flex_group_begin(struct obj_cgroup *group);
 void flex_group_end(struct mem_cgroup *before);
+struct mem_cgroup *flex_group_short(struct obj_cgroup *group, u32 pages);
 bool flex_group_within(struct obj_cgroup *group, struct mem_cgroup *memcg, bool exact);
 void flex_group_mark(struct obj_cgroup *group, int shrinker);
 

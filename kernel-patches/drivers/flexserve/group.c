@@ -50,6 +50,29 @@ void flex_group_end(struct mem_cgroup *before)
 }
 
 /**
+ * flex_group_short() - whose limit leaves less than so many pages to a group?
+ * @group: it
+ * @pages: that it is about to be charged for
+ *
+ * Return: it or the nearest group above it, with a reference; NULL: nobody's.
+ */
+struct mem_cgroup *flex_group_short(struct obj_cgroup *group, u32 pages)
+{
+	struct mem_cgroup *charged, *memcg;
+
+	if (!group)
+		return NULL;
+	charged = get_mem_cgroup_from_objcg(group);
+	for (memcg = charged; memcg; memcg = parent_mem_cgroup(memcg))
+		if (page_counter_read(&memcg->memory) + pages > READ_ONCE(memcg->memory.max))
+			break;
+	if (memcg)
+		css_get(&memcg->css);
+	mem_cgroup_put(charged);
+	return memcg;
+}
+
+/**
  * flex_group_within() - does reclaim of a group reach what another is charged for?
  * @group: the other
  * @memcg: the one that reclaim is for; not NULL

@@ -49,11 +49,16 @@ struct flex_range {
 	bool saving;		/* somebody has been asked to have it saved, and has not answered */
 	void (*save)(struct flex_range *range);	/* asks; must not sleep. NULL: nobody can */
 	struct obj_cgroup *group;	/* charged for the pages; the owner has the reference */
+	struct {
+		unsigned long entry;
+		u32 index;
+	} missed;		/* by the payload, the last time, and what lay there */
 };
 
 /* Whose pages a recall may take: all that is zero is everybody's. */
 struct flex_scope {
 	struct flex_range *range;	/* this one alone, recallable or not */
+	struct flex_run part;		/* and of it these pages, once and not in its order */
 	struct mem_cgroup *memcg;	/* recallable ranges of this group */
 	bool exact;			/* and not of the groups below it */
 	enum flex_guard guard;		/* what it has to leave to whom it belongs */
@@ -72,6 +77,7 @@ void flex_range_saved(struct flex_range *range, int error);
 void flex_range_publish(struct flex_range *range, u32 index, struct page **page, u32 count);
 u32 flex_range_hole(struct flex_range *range, u32 *index, u32 end);
 u32 flex_range_held(struct flex_range *range);
+bool flex_range_doubt(struct flex_range *range, u32 index);
 u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease, u32 want);
 u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count);
 void flex_range_order(struct flex_range *range, const struct flex_run *run, u32 runs,
@@ -91,13 +97,15 @@ void flex_order_read(struct flex_range *range, u32 model);
 void flex_movable_set(struct page *page, u32 slot);
 void flex_movable_clear(struct page *page);
 
+/* take.c: pages out of the buddy allocator */
+u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range);
+
 /* load.c: pages from Linux to the secure world */
 struct flex_batch {
 	struct page *page[FLEX_BATCH];
 	struct bio_vec vec[FLEX_BATCH];
 };
 struct flex_clock;
-u32 flex_alloc_pages(struct page **page, u32 want, const struct flex_range *range);
 int flex_read_pages(struct file *file, loff_t at, struct bio_vec *vec, u32 pages, u64 bytes);
 int flex_load(struct flex_range *range, u32 index, u32 count, struct file *file, u64 bytes,
 	      struct flex_batch *batch, struct flex_clock *clock, u32 *loaded);
@@ -106,6 +114,7 @@ int flex_load_blank(struct flex_range *range, u32 index, u32 count, struct flex_
 /* recall.c: and back */
 u64 flex_recall(const struct flex_scope *scope, u64 want, u64 *ticks);
 int flex_range_release(struct flex_range *range);
+void flex_range_missed(struct flex_range *range, u32 index);
 void flex_recall_pages(struct page **page, u32 count);
 
 /* reclaim.c: asked for by Linux */

@@ -171,22 +171,36 @@ def test_cores_that_come_and_go_beside_inference(board: Session, attacker: Attac
     assert [attacker.run(f"access r {page:#x} {core}")["ret"] for core in (0, 1)] == [-14, -14]
 
 
+def _recall_all(attacker: Attacker) -> int:
+    """Every secure page that the driver knows and nothing pins, without its knowledge. Returns how many."""
+    pages = attacker.driver_pages()
+    parts = [pages[at : at + 256] for at in range(0, len(pages), 256)]
+    return sum(attacker.batch(ABI["FLEX_MON_RECALL"], 0, len(part), *part)["x2"] for part in parts)
+
+
+def test_pages_that_went_behind_the_drivers_back_are_loaded_again(
+    board: Session, attacker: Attacker, resident: Resident
+) -> None:
+    """The driver believes that all of the model is secure, and nothing is: the payload's word counts. In the end every
+    page is Linux's again."""
+    resident()
+    assert _recall_all(attacker) > 0
+    assert board.client.stats(Deadline(60, "recalled")).monitor["secure_pages"] == 0
+    assert resident().loaded_pages > 0
+    resident.forget()
+    stats = board.client.stats(Deadline(60, "accounts"))
+    assert stats.info["secure_now"] == stats.monitor["secure_pages"] == 0
+    assert stats.driver["donated"] == stats.driver["recalled"]
+
+
 def test_pages_that_go_behind_the_drivers_back_in_mid_inference(
     board: Session, attacker: Attacker, resident: Resident, long: Long
 ) -> None:
-    """All that is not pinned is recalled by somebody else. The answer is right or refused; a later one is right."""
+    """All that is not pinned is recalled by somebody else. The answer is right or refused; the next one is right."""
     taken = []
-
-    def recall_all() -> None:
-        pages = attacker.driver_pages()
-        for at in range(0, len(pages), 256):
-            some = pages[at : at + 256]
-            taken.append(attacker.batch(ABI["FLEX_MON_RECALL"], 0, len(some), *some)["x2"])
-
     try:
-        long(recall_all)
+        long(lambda: taken.append(_recall_all(attacker)))
     except FlexError as error:
         print(f"refused: {error}")
     assert sum(taken) > 0
-    resident.forget()
     resident()

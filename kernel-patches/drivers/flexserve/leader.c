@@ -89,9 +89,11 @@ static int flex_leader_fill(struct flex_request *request, u64 slot, u64 count)
 {
 	struct flex_range *memory = &request->session->memory;
 
-	if (slot >= memory->first && slot - memory->first < memory->count)
+	if (slot >= memory->first && slot - memory->first < memory->count) {
+		flex_range_missed(memory, slot - memory->first);
 		return flex_load_blank(memory, slot - memory->first, min_t(u64, count, memory->count),
 				       &request->clock);
+	}
 	if (!flex_model_has(request->model, slot))
 		return -EINVAL;
 	return flex_leader_mode(request)->need(request, slot - request->model->range.first);

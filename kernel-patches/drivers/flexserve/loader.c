@@ -228,6 +228,7 @@ int flex_loader_need(struct flex_loader *loader, u32 index, struct flex_clock *c
 
 	if (index >= loader->range->count)
 		return -EINVAL;
+	flex_range_missed(loader->range, index);
 	mutex_lock(&loader->pick);
 	/* Reading ahead may have met its limit: this page is another matter. */
 	WRITE_ONCE(loader->error, 0);

@@ -82,6 +82,27 @@ u64 flex_recall(const struct flex_scope *scope, u64 want, u64 *ticks)
 }
 
 /**
+ * flex_range_missed() - the payload misses a page
+ * @range: added
+ * @index: of the page, from the start of the range
+ *
+ * Somebody else in this kernel may have had it back from the monitor, and more
+ * beside it: what the table says of them is given up, so that they are loaded
+ * again. What is secure all the same goes too, unless it is pinned.
+ */
+void flex_range_missed(struct flex_range *range, u32 index)
+{
+	const struct flex_scope scope = {
+		.range = range,
+		.part = { index, min_t(u32, FLEX_BATCH, range->count - index) },
+	};
+	u64 taken = 0, ticks = 0;
+
+	if (flex_range_doubt(range, index))
+		flex_recall_some(&scope, FLEX_BATCH, &taken, &ticks);
+}
+
+/**
  * flex_range_release() - take back every page of a range, and end its use
  * @range: added; nobody loads it; the payload has closed what it was for
  *

@@ -174,6 +174,28 @@ u32 flex_range_held(struct flex_range *range)
 	return READ_ONCE(range->held);
 }
 
+/**
+ * flex_range_doubt() - is it wrong that a page lies there?
+ * @range: added
+ * @index: from its start, where the payload misses a page
+ *
+ * Return: true when it has missed the very same page there the last time: what
+ * recall or migration had under way then is over.
+ */
+bool flex_range_doubt(struct flex_range *range, u32 index)
+{
+	unsigned long entry;
+	bool again;
+
+	spin_lock(&flex_slots_lock);
+	entry = flex_slot[range->first + index];
+	again = entry && range->missed.entry == entry && range->missed.index == index;
+	range->missed.entry = entry;
+	range->missed.index = index;
+	spin_unlock(&flex_slots_lock);
+	return again;
+}
+
 static struct flex_range *flex_range_of(u32 slot)
 {
 	struct flex_range *range;

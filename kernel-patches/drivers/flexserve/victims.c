@@ -90,23 +90,41 @@ void flex_range_order(struct flex_range *range, const struct flex_run *run, u32 
 		kvfree(before);
 }
 
+/* Entry @n of the lease becomes the page in a slot. Return: false when none can be had there. */
+static bool flex_slot_collect(u32 slot, struct flex_mailbox_lease *lease, u32 n)
+{
+	unsigned long entry = flex_slot[slot];
+
+	if (!entry || (entry & FLEX_MOVING))
+		return false;
+	flex_slot_set(slot, entry | FLEX_MOVING);
+	lease->slot[n] = slot;
+	lease->page[n] = (struct page *)entry;
+	lease->memory->page[n] = flex_page_address(lease->page[n]);
+	return true;
+}
+
 /* The caller gets the range's next pages. */
 static u32 flex_range_collect(struct flex_range *range, struct flex_mailbox_lease *lease, u32 want)
 {
 	u32 n = 0, index;
 
-	while (n < want && flex_walk_next(&range->walk, &index)) {
-		u32 slot = range->first + index;
-		unsigned long entry = flex_slot[slot];
+	while (n < want && flex_walk_next(&range->walk, &index))
+		n += flex_slot_collect(range->first + index, lease, n);
+	flex_range_account(range, 0, n);
+	lease->range = range;
+	return n;
+}
 
-		if (!entry || (entry & FLEX_MOVING))
-			continue;
-		flex_slot_set(slot, entry | FLEX_MOVING);
-		lease->slot[n] = slot;
-		lease->page[n] = (struct page *)entry;
-		lease->memory->page[n] = flex_page_address(lease->page[n]);
-		n++;
-	}
+/* Or those of a part of it. */
+static u32 flex_part_collect(const struct flex_scope *scope, struct flex_mailbox_lease *lease,
+			     u32 want)
+{
+	struct flex_range *range = scope->range;
+	u32 n = 0, index;
+
+	for (index = 0; n < want && index < scope->part.count; index++)
+		n += flex_slot_collect(range->first + scope->part.first + index, lease, n);
 	flex_range_account(range, 0, n);
 	lease->range = range;
 	return n;
@@ -176,7 +194,9 @@ u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease
 	u32 n;
 
 	spin_lock(&flex_slots_lock);
-	if (scope->range) {
+	if (scope->part.count) {
+		n = flex_part_collect(scope, lease, want);
+	} else if (scope->range) {
 		n = flex_range_collect(scope->range, lease, want);
 	} else {
 		n = flex_lru_collect(scope, lease, want, false);
@@ -187,7 +207,12 @@ u32 flex_slots_collect(const struct flex_scope *scope, struct flex_mailbox_lease
 	return n;
 }
 
-/* What the table does with an entry by the monitor's answer. */
+/* What the table does with an entry by the monitor's answer: FLEX_E_STATE is that it is not secure. */
+static bool flex_entry_back(s32 result)
+{
+	return result == FLEX_OK || result == FLEX_E_STATE;
+}
+
 static bool flex_entry_stays(s32 result)
 {
 	return result == FLEX_E_PINNED || result == FLEX_E_BUSY;
@@ -199,7 +224,8 @@ static bool flex_entry_stays(s32 result)
  * @count: as collected
  *
  * Pages that are the NW's again stay in lease->page[], the others become NULL
- * there. A page in no known state is never used again.
+ * there: that is so, too, of what somebody else has recalled before us. A page
+ * in no known state is never used again.
  * Return: pages to be freed.
  */
 u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
@@ -211,7 +237,7 @@ u32 flex_slots_settle(struct flex_mailbox_lease *lease, u32 count)
 	for (i = 0; i < count; i++) {
 		s32 result = READ_ONCE(lease->memory->result[i]);
 
-		if (result == FLEX_OK) {
+		if (flex_entry_back(result)) {
 			back++;
 			flex_slot_set(lease->slot[i], 0);
 			continue;

@@ -122,6 +122,14 @@ int flex_load(struct flex_range *to, u32 index, u32 count, struct file *from, u6
 	return ret;
 }
 
+static u32 missed; /* page that the loader was last asked for */
+
+void flex_range_missed(struct flex_range *of, u32 index)
+{
+	expect(of == &range);
+	__atomic_store_n(&missed, index, __ATOMIC_SEQ_CST);
+}
+
 static u32 take_back(u32 want)
 {
 	struct flex_mailbox_lease *lease = test_lease();
@@ -203,6 +211,7 @@ static void test_only_holes_are_loaded(void)
 static void *need_1900(void *unused)
 {
 	expect(!flex_loader_need(&loader, 1900, NULL));
+	expect(missed == 1900);
 	expect(flex_slots_page(range.first + 1900));
 	return unused;
 }

@@ -383,9 +383,47 @@ static void test_unknown_states_are_never_freed(void)
 
 	expect(!flex_range_add(&range, 0, 8, true, NULL));
 	fill(&range, 0, 8);
-	expect(recall(NULL, 8, FLEX_E_STATE, NULL) == 0);
+	expect(recall(NULL, 8, FLEX_E_INVAL, NULL) == 0);
 	expect(flex_range_held(&range) == 0 && !flex_slots_page(3));
 	expect(atomic64_read(&flex_counts[FLEX_COUNT_LOST]) == before + 8);
+	flex_range_remove(&range);
+}
+
+/* What somebody else has recalled is Linux's all the same. */
+static void test_what_is_not_secure_comes_back(void)
+{
+	s64 before = atomic64_read(&flex_counts[FLEX_COUNT_LOST]);
+	struct flex_range range = { 0 };
+
+	expect(!flex_range_add(&range, 0, 8, true, NULL));
+	fill(&range, 0, 8);
+	expect(recall(NULL, 8, FLEX_E_STATE, NULL) == 8);
+	expect(flex_range_held(&range) == 0 && !flex_slots_page(3));
+	expect(atomic64_read(&flex_counts[FLEX_COUNT_LOST]) == before);
+	flex_range_remove(&range);
+}
+
+/* A page that is missed twice, where it lies as before, is not there; one that has come back is. */
+static void test_what_is_missed_twice_is_doubted(void)
+{
+	struct flex_range range = { 0 };
+	u32 index = 5;
+
+	expect(!flex_range_add(&range, 100, 20, true, NULL));
+	fill(&range, 0, 20);
+	expect(!flex_range_doubt(&range, 5) && !flex_range_doubt(&range, 6) && !flex_range_doubt(&range, 5));
+	expect(flex_range_doubt(&range, 5));
+	expect(recall(&range, 512, FLEX_OK, NULL) == 20);
+	expect(!flex_range_doubt(&range, 5) && !flex_range_doubt(&range, 5));
+	fill(&range, 0, 20);
+	expect(!flex_range_doubt(&range, 5) && flex_range_doubt(&range, index));
+	while (recall_of(&(const struct flex_scope){ .range = &range, .part = { 5, 3 } }, 512, FLEX_OK, NULL))
+		;
+	expect(flex_range_held(&range) == 17 && flex_slots_page(104) && !flex_slots_page(105) && flex_slots_page(108));
+	expect(flex_range_hole(&range, &index, 20) == 3 && index == 5);
+	flex_slots_rewind(&(const struct flex_scope){ .range = &range });
+	while (recall(&range, 512, FLEX_OK, NULL))
+		;
 	flex_range_remove(&range);
 }
 
@@ -543,6 +581,8 @@ int main(void)
 	test_guaranteed_memory_is_kept();
 	test_rewind_keeps_to_its_group();
 	test_unknown_states_are_never_freed();
+	test_what_is_not_secure_comes_back();
+	test_what_is_missed_twice_is_doubted();
 	test_holes_are_found_in_runs();
 	test_foreign_slots_are_refused();
 	test_a_parked_session_goes_before_weights();

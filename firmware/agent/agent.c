@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "batch.h"
+#include "beside.h"
 #include "cache.h"
 #include "clock.h"
 #include "fragment.h"
@@ -87,6 +88,7 @@ static const struct {
 	{ FLEX_MSG_FRAGMENT, flex_fragment_worker },
 	{ FLEX_MSG_MEASURE, flex_measure_worker },
 	{ FLEX_MSG_DROP, flex_drop_worker },
+	{ FLEX_MSG_BESIDE, flex_beside_worker },
 };
 
 static void answer_now(const struct flex_message *message, flex_short answer)

@@ -26,7 +26,7 @@ static bool take_prompts(const struct flex_message *message, struct flex_infer *
 	return infer->turns != 0;
 }
 
-static bool take(const struct flex_message *message, struct flex_infer *infer)
+bool flex_infer_take(const struct flex_message *message, struct flex_infer *infer)
 {
 	infer->request = message->request;
 	infer->tokens = (uint32_t)flex_message_number(message, FLEX_TAG_TOKENS, 0);
@@ -65,20 +65,24 @@ static int (*const run_mode[])(const struct flex_infer *infer) = {
 	[FLEX_INFER_STOCK] = flex_infer_linux,
 };
 
+int flex_infer_run(const struct flex_infer *infer)
+{
+	int error;
+
+	if (infer->turns > 1 && infer->mode != FLEX_INFER_FLEXSERVE)
+		return flex_answer_error(infer->pipe, infer->request, EINVAL, "INFER: a conversation is for mode flexserve");
+	error = infer->flags & FLEX_INFER_DROP_PAGE_CACHE ? drop_page_cache() : 0;
+	if (error)
+		return flex_answer_error(infer->pipe, infer->request, error, "page cache could not be dropped");
+	return run_mode[infer->mode](infer);
+}
+
 int flex_infer_worker(const struct flex_message *message, int pipe)
 {
 	static struct flex_infer infer;
-	int error;
 
 	infer.pipe = pipe;
-	if (!take(message, &infer))
+	if (!flex_infer_take(message, &infer))
 		return flex_answer_error(pipe, message->request, EINVAL, "INFER: a field is missing or out of range");
-	if (infer.turns > 1 && infer.mode != FLEX_INFER_FLEXSERVE)
-		return flex_answer_error(pipe, message->request, EINVAL, "INFER: a conversation is for mode flexserve");
-	if (infer.flags & FLEX_INFER_DROP_PAGE_CACHE) {
-		error = drop_page_cache();
-		if (error)
-			return flex_answer_error(pipe, message->request, error, "page cache could not be dropped");
-	}
-	return run_mode[infer.mode](&infer);
+	return flex_infer_run(&infer);
 }

@@ -4,7 +4,7 @@
  * process group. Two kinds:
  *
  *   program  EXEC: any argv; its output becomes OUTPUT messages, INPUT messages its standard input
- *   worker   INFER, HOLD, FAULT: a function of the agent that writes whole messages into a pipe and ends with RESULT or
+ *   worker   INFER, HOLD, FAULT and others: a function of the agent that writes whole messages into a pipe and ends with RESULT or
  *            ERROR itself. When it dies without, the agent answers for it.
  */
 #ifndef FLEXAGENT_JOB_H
@@ -15,6 +15,7 @@
 #include "message.h"
 
 #define FLEX_JOBS 16
+#define FLEX_JOB_ARGS 256 /* words of a program */
 #define FLEX_JOB_INPUT (1u << 17) /* bytes that wait for a program */
 
 struct flex_job {
@@ -51,6 +52,15 @@ void flex_jobs_init(struct flex_jobs *jobs);
 /* Starts one for this message. 0 or -errno; the answer is the caller's to give then. */
 int flex_job_program(struct flex_jobs *jobs, const struct flex_message *message, uint64_t now_ms);
 int flex_job_worker(struct flex_jobs *jobs, const struct flex_message *message, flex_worker worker);
+
+/*
+ * The words (ARG) of a message as argv: pointers into `text`, which must outlive it. Returns the count, 0 when there is
+ * none or too many.
+ */
+size_t flex_job_args(const struct flex_message *message, char *text, size_t size, char *argv[FLEX_JOB_ARGS + 1]);
+
+/* Becomes that program, with these standard descriptors; exits with 126 or 127 when it cannot. */
+void flex_job_exec(char *argv[], int input, int out, int err);
 
 /* INPUT for the program of that request. 0 or -errno. */
 int flex_job_input(struct flex_jobs *jobs, const struct flex_message *message);

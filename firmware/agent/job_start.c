@@ -10,8 +10,6 @@
 #include "job.h"
 #include "job_table.h"
 
-#define ARGS_MAX 256
-
 static void unblock(int descriptor)
 {
 	fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
@@ -29,8 +27,7 @@ static void become_child(void)
 	(void)!nice(-nice(0)); /* the agent may run at a better one, its children must not */
 }
 
-/* argv of an EXEC: pointers into `text`, which must outlive it. Returns the count, 0 when there is none or too many. */
-static size_t take_args(const struct flex_message *message, char *text, size_t size, char *argv[ARGS_MAX + 1])
+size_t flex_job_args(const struct flex_message *message, char *text, size_t size, char *argv[FLEX_JOB_ARGS + 1])
 {
 	struct flex_field field;
 	size_t offset = 0, used = 0, count = 0;
@@ -38,7 +35,7 @@ static size_t take_args(const struct flex_message *message, char *text, size_t s
 	while (flex_message_next(message, &offset, &field)) {
 		if (field.tag != FLEX_TAG_ARG)
 			continue;
-		if (count == ARGS_MAX || used + field.count + 1 > size || memchr(field.bytes, 0, field.count))
+		if (count == FLEX_JOB_ARGS || used + field.count + 1 > size || memchr(field.bytes, 0, field.count))
 			return 0;
 		memcpy(text + used, field.bytes, field.count);
 		text[used + field.count] = 0;
@@ -49,9 +46,8 @@ static size_t take_args(const struct flex_message *message, char *text, size_t s
 	return count;
 }
 
-static void exec_child(char *argv[], int input, int out, int err)
+void flex_job_exec(char *argv[], int input, int out, int err)
 {
-	become_child();
 	dup2(input, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
@@ -78,13 +74,13 @@ static int make_pipes(int pipes[3][2])
 int flex_job_program(struct flex_jobs *jobs, const struct flex_message *message, uint64_t now_ms)
 {
 	static char text[FLEX_MESSAGE_MAX];
-	char *argv[ARGS_MAX + 1];
+	char *argv[FLEX_JOB_ARGS + 1];
 	uint64_t patience = flex_message_number(message, FLEX_TAG_DEADLINE_MS, 0);
 	bool wants_input = flex_message_number(message, FLEX_TAG_STDIN, 0) != 0;
 	struct flex_job *job;
 	int pipes[3][2], status;
 
-	if (flex_job_find(jobs, message->request) || !take_args(message, text, sizeof(text), argv))
+	if (flex_job_find(jobs, message->request) || !flex_job_args(message, text, sizeof(text), argv))
 		return -EINVAL;
 	job = flex_job_claim(jobs, message->request);
 	if (!job)
@@ -94,8 +90,10 @@ int flex_job_program(struct flex_jobs *jobs, const struct flex_message *message,
 		return status;
 	job->started = flex_ticks();
 	job->child = fork();
-	if (job->child == 0)
-		exec_child(argv, pipes[0][0], pipes[1][1], pipes[2][1]);
+	if (job->child == 0) {
+		become_child();
+		flex_job_exec(argv, pipes[0][0], pipes[1][1], pipes[2][1]);
+	}
 	status = job->child < 0 ? -errno : 0;
 	close(pipes[0][0]);
 	close(pipes[1][1]);

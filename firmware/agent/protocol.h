@@ -45,6 +45,11 @@
  *                                                                                      scrub)
  *   DROP       PATH, SIZE (bytes, read into the page cache      -                      SIZE (given up), TICKS
  *              first, which then is to give them up)
+ *   BESIDE     as INFER, of one PROMPT; ARG+, PERIOD_US,        -                      STATUS or SIGNAL, TICKS (of the
+ *              PHASE_US?: a program, and answers that come due                         program), SPENT (until the last
+ *              PHASE_US after its start and every PERIOD_US                            answer too), TEXT? (the end of its
+ *              from then on, or at once when the last one took                         standard error), DATA* (ids of
+ *              longer                                                                  each answer: s32, in order)
  */
 #ifndef FLEXAGENT_PROTOCOL_H
 #define FLEXAGENT_PROTOCOL_H
@@ -70,6 +75,7 @@
 #define FLEX_MSG_MEASURE 32
 #define FLEX_MSG_FRAGMENT 33
 #define FLEX_MSG_DROP 34
+#define FLEX_MSG_BESIDE 35
 
 /* Answers, board to host. */
 #define FLEX_MSG_RESULT 64
@@ -145,6 +151,8 @@
 
 #define FLEX_TAG_BATCH 64
 #define FLEX_TAG_SPENT 65
+#define FLEX_TAG_PERIOD_US 66
+#define FLEX_TAG_PHASE_US 67
 
 /* Parts of a time to first token, in the order of struct flex_breakdown. */
 #define FLEX_PART_ALLOCATE 0

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flexkit.bench.board import (
+    BesideResult,
     BoardFacts,
     ExecResult,
     FaultResult,
@@ -76,7 +77,6 @@ class FakeBoard:
     resident: dict[str, int] = field(default_factory=dict)
     protected: bool = False
     held: int = 0
-    jobs: dict[int, float] = field(default_factory=dict)
     closed: bool = False
     scrubbed: int = 0
     _random: random.Random = field(default_factory=lambda: random.Random(7))
@@ -85,10 +85,6 @@ class FakeBoard:
 
     def clock(self) -> float:
         return self.now
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.now += seconds
 
     def _spend(self, seconds: float) -> int:
         self.now += seconds
@@ -108,7 +104,6 @@ class FakeBoard:
             raise FlexError(f"{flavour}: silent after BL31")
         self.boots, self.flavour, self.protected, self.held = self.boots + 1, flavour, False, 0
         self.resident.clear()
-        self.jobs.clear()
         return BoardFacts(
             name="qemu-virt",
             type="qemu-virt",
@@ -236,19 +231,17 @@ class FakeBoard:
         said = LATENESS if "latency" in argv[-1] else ""
         return ExecResult(0, said, "", self._spend(2.0 * self._noise()))
 
-    def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
-        job = len(self.jobs) + 1
-        self.jobs[job] = self.now
-        return job
-
-    def running(self, job: int, deadline: Deadline) -> bool:
-        self._spend(0.01)
-        return self.now < self.jobs[job] + 3.1
-
-    def wait(self, job: int, deadline: Deadline) -> ExecResult:
-        start = self.jobs.pop(job)
-        self.now = max(self.now, start + 3.1)
-        return ExecResult(0, "", "", round(3.1 * self._noise() * HZ))
+    def beside(
+        self, request: RunRequest, argv: Sequence[str], period_seconds: float, phase_seconds: float, deadline: Deadline
+    ) -> BesideResult:
+        assert 0 <= phase_seconds < period_seconds
+        begin, answers = self.now, []
+        while (due := begin + phase_seconds + len(answers) * period_seconds) < begin + 3.1:
+            self.now = max(self.now, due)
+            answers.append(self.run(request, deadline).tokens)
+        self.now = max(self.now, begin + 3.1)
+        program = ExecResult(0, "", "", round(3.1 * self._noise() * HZ))
+        return BesideResult(program, tuple(answers), round((self.now - begin) * HZ))
 
     def close(self) -> None:
         self.closed = True

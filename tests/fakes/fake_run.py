@@ -64,8 +64,6 @@ def bench(
         setting=SETTING,
         deadline=Deadline(seconds, "bench", board.clock),
         bus=Bus(),
-        clock=board.clock,
-        sleep=board.sleep,
     )
     return Bench(Runner(chosen, session, models, FakeOracle(), prompt_of, seed), board)
 

@@ -30,12 +30,14 @@ LIMIT_SECONDS = 240.0
 
 
 def small() -> Suite:
-    """Every step, what the monitor counts, and the demo model in the modes that exist there."""
+    """Every step, what the monitor counts, the demo model in the modes that exist there, and a program beside it."""
     generation = find("ttft").generation
     assert generation is not None
-    return virtual(
-        Suite("small", "", 2, replace(generation, models=(DEMO,), prompts=(16,)), probes=SWITCH, counters=True)
-    )
+    (launch,) = (spec for spec in find("slowdown").slowdown if spec.program.subject == "program launch")
+    few = replace(launch, program=replace(launch.program, counted=("sh", "-c", "sqlite3 -version; sqlite3 -version")))
+    beside = virtual(Suite("beside", "", 2, slowdown=(few,))).slowdown
+    suite = Suite("small", "", 2, replace(generation, models=(DEMO,), prompts=(16,)), probes=SWITCH, counters=True)
+    return replace(virtual(suite), slowdown=tuple(replace(spec, period_seconds=0.002) for spec in beside))
 
 
 def measure(instance: Instance, suite: Suite) -> Measured:
@@ -54,6 +56,8 @@ def test_two_runs_of_one_build_are_the_same_to_the_digit(instance: Instance) -> 
     assert all(row.result.valid and len(row.result.present) == 2 for row in first.rows)
     measured = {row.key.metric for row in first.rows}
     assert measured >= {"ttft", "tpot", "switch.smc", "switch.donate", "switch.recall", "protect.on", "el3.longest"}
+    assert measured >= {"slowdown", "slowdown.alone", "achieved_rate"}
+    assert all(value > 0 for row in first.rows if row.key.metric == "achieved_rate" for value in row.result.present)
     assert {(row.key.clock, row.key.evidence) for row in first.rows} == {("virtual", "emulated-virtual")}
     assert first.rows == second.rows
 

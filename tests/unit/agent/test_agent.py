@@ -222,3 +222,39 @@ def test_a_person_gets_a_shell_after_enter_and_not_before() -> None:
             assert Client(connection).check("echo records too", soon()) == "records too\n"
     finally:
         agent.stop()
+
+
+BESIDE = InferRequest(str(DEMO), "Once upon a time", 4, mode="stock", ignore_eos=True)
+
+
+def test_answers_come_due_beside_a_program(client: Client) -> None:
+    """Each is the one that the prompt gives by itself; none comes due before its time."""
+    expected = tuple(token.id for token in client.infer(BESIDE, soon(120)).tokens)
+    found = client.beside(BESIDE, ["sh", "-c", "sleep 1; echo said >&2; exit 3"], 0.25, soon(120), phase=0.125)
+    assert (found.program.status, found.program.err) == (3, b"said\n")
+    assert set(found.answers) == {expected}
+    assert len(found.answers) <= 1 + found.program.ticks / 250_000_000
+    assert found.spent >= found.program.ticks >= 1_000_000_000
+
+
+def test_a_program_that_ends_before_the_first_answer_is_due_has_none_beside_it(client: Client) -> None:
+    found = client.beside(BESIDE, ["true"], 60, soon(120), phase=50)
+    assert (found.program.status, found.answers) == (0, ())
+
+
+def test_a_program_that_is_not_there_ends_with_127_beside_answers_too(client: Client) -> None:
+    found = client.beside(BESIDE, ["no-such-program"], 60, soon(120), phase=50)
+    assert found.program.status == 127
+    assert b"no-such-program: No such file" in found.program.err
+
+
+def test_an_answer_that_fails_ends_the_program_beside_it(client: Client, tmp_path: Path) -> None:
+    """Its model is a pipe that only the program opens, when it has said who it is."""
+    pid, pipe = tmp_path / "pid", tmp_path / "x.gguf"
+    os.mkfifo(pipe)
+    program = ["sh", "-c", f"echo $$ > {pid}; exec sleep 100 > {pipe}"]
+    with pytest.raises(FlexError, match=r"x\.gguf"):
+        client.beside(InferRequest(str(pipe), "hi", 1, mode="stock"), program, 1, soon(60))
+    wait_ended(int(pid.read_text()), soon())
+    with pytest.raises(AgentError, match="a field is missing"):
+        client.beside(BESIDE, ["true"], 0, soon())

@@ -94,7 +94,7 @@ def test_an_invalid_run_exits_with_1_and_is_reported(site: Site, capsys: pytest.
         ["--suite", "everything"],
         ["--mode", "magic"],
         ["--suite", "reclaim", "--mode", "stock"],
-        ["--suite", "slowdown", "--clock", "virtual"],
+        ["--suite", "reclaim", "--clock", "virtual"],
         ["--rounds", "0"],
         ["-b", "no-such-board"],
     ],

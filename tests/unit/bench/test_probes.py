@@ -87,5 +87,10 @@ def test_only_what_exists_under_the_virtual_clock_is_measured_there() -> None:
     ttft = virtual(find("ttft")).generation
     assert ttft is not None
     assert {group[0].mode for group in ttft.groups} == {"normal-idle", "normal", "flexserve"}
+    beside = virtual(find("slowdown")).slowdown
+    assert {spec.program.subject for spec in find("slowdown").slowdown} - {spec.program.subject for spec in beside} == {
+        "storage (dd)"
+    }
+    assert {variant.mode for spec in beside for variant in spec.variants} == {"normal-idle", "normal", "flexserve"}
     with pytest.raises(BadInput, match="virtual clock"):
-        virtual(find("slowdown"))
+        virtual(find("reclaim"))

@@ -62,8 +62,28 @@ def test_what_is_only_to_be_reported_has_no_verdict(switch: Report) -> None:
     assert standing(switch, "Interrupts beside inference are late, the latest").state == "reported"
 
 
-def test_the_interval_has_to_hold_where_there_is_one(tmp_path: Path) -> None:
+def on_silicon(report: Report) -> Report:
+    """The same figures by a board's own clock."""
+    ratios = tuple(
+        replace(
+            ratio,
+            numerator=replace(ratio.numerator, clock="board"),
+            denominator=replace(ratio.denominator, clock="board"),
+        )
+        for ratio in report.ratios
+    )
+    rows = tuple(replace(row, key=replace(row.key, clock="board")) for row in report.rows)
+    return replace(report, rows=rows, ratios=ratios)
+
+
+def test_the_wall_clock_of_an_emulator_decides_nothing_of_programs(tmp_path: Path) -> None:
     report = whole_report(bench(tmp_path, suite="slowdown", rounds=5))
+    assert standing(report, "Programs beside FlexServe").state == "not measured"
+    assert standing(report, "The same by an emulator's wall clock").state == "reported"
+
+
+def test_the_interval_has_to_hold_where_there_is_one(tmp_path: Path) -> None:
+    report = on_silicon(whole_report(bench(tmp_path, suite="slowdown", rounds=5)))
     found = standing(report, "Programs beside FlexServe")
     assert len(found.figures) == 7
     sides = [
@@ -77,7 +97,7 @@ def test_the_interval_has_to_hold_where_there_is_one(tmp_path: Path) -> None:
 
 
 def test_a_goal_of_an_interval_is_undecided_without_one(tmp_path: Path) -> None:
-    report = whole_report(bench(tmp_path, suite="slowdown", rounds=4))
+    report = on_silicon(whole_report(bench(tmp_path, suite="slowdown", rounds=4)))
     found = standing(report, "Programs beside FlexServe")
     assert found.figures
     assert found.state == "too few rounds"

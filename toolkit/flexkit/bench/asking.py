@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
-from flexkit.bench.board import RunRequest, RunResult, Spent, Stats, StepKind
+from flexkit.bench.board import BesideResult, ExecResult, RunRequest, RunResult, Spent, Stats, StepKind
 from flexkit.deadline import Deadline
+from flexkit.link import answers
 from flexkit.link.client import Client, InferRequest
 from flexkit.link.protocol import MeasureKind
 from flexkit.models import atrest
@@ -13,17 +15,7 @@ from flexkit.models import atrest
 
 def run_on(client: Client, request: RunRequest, deadline: Deadline) -> RunResult:
     """One prompt, as the agent of this client runs it."""
-    asked = InferRequest(
-        model=request.model,
-        prompt=request.prompt,
-        tokens=request.n_predict,
-        mode=request.mode,
-        threads=request.threads,
-        context=request.context,
-        ignore_eos=request.ignore_eos,
-        drop_page_cache=request.drop_page_cache,
-    )
-    found = client.infer(asked, deadline)
+    found = client.infer(_asked(request), deadline)
     # Where nothing is sealed there is no decryption to report, not even as a zero.
     sealed = request.mode in atrest.SEALED_MODES
     exposed = {part: ticks for part, ticks in found.exposed.items() if part != "decrypt" or sealed}
@@ -41,6 +33,41 @@ def run_on(client: Client, request: RunRequest, deadline: Deadline) -> RunResult
         switches=found.switches,
         loaded_pages=found.loaded_pages,
     )
+
+
+def _asked(request: RunRequest) -> InferRequest:
+    return InferRequest(
+        model=request.model,
+        prompt=request.prompt,
+        tokens=request.n_predict,
+        mode=request.mode,
+        threads=request.threads,
+        context=request.context,
+        ignore_eos=request.ignore_eos,
+        drop_page_cache=request.drop_page_cache,
+    )
+
+
+def execute_on(client: Client, argv: Sequence[str], deadline: Deadline, *, limit: float = 0.0) -> ExecResult:
+    """A program, run to its end by the agent of this client, which kills it after ``limit`` seconds (0: never)."""
+    return _ended(client.spawn(argv, limit=limit).wait(deadline))
+
+
+def _ended(found: answers.ExecResult) -> ExecResult:
+    return ExecResult(found.status, found.out.decode(errors="replace"), found.err.decode(errors="replace"), found.ticks)
+
+
+def beside_on(
+    client: Client,
+    request: RunRequest,
+    argv: Sequence[str],
+    period_seconds: float,
+    phase_seconds: float,
+    deadline: Deadline,
+) -> BesideResult:
+    """A program beside answers, as the agent of this client has it."""
+    found = client.beside(_asked(request), argv, period_seconds, deadline, phase=phase_seconds)
+    return BesideResult(_ended(found.program), found.answers, found.spent)
 
 
 def measure_on(client: Client, kind: StepKind, count: int, batch: int, deadline: Deadline) -> Spent:

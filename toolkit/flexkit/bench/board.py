@@ -99,6 +99,16 @@ class RecallResult:
 
 
 @dataclass(frozen=True)
+class BesideResult:
+    """A program that ended beside answers, ``answers`` the tokens of each, and the ticks from its start to the end of
+    both."""
+
+    program: ExecResult
+    answers: tuple[tuple[int, ...], ...]
+    ticks: int
+
+
+@dataclass(frozen=True)
 class FaultResult:
     """A process touched fresh memory: bytes it got, ticks from its first to its last touch, and how many secure pages
     the shrinker gave back meanwhile."""
@@ -205,14 +215,12 @@ class BenchBoard(Protocol):
     def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
         """Run a program on the board to its end."""
 
-    def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
-        """Start a program on the board and return at once; ``run`` may be called while it runs. Returns a job."""
-
-    def running(self, job: int, deadline: Deadline) -> bool:
-        """Whether a spawned program is still running."""
-
-    def wait(self, job: int, deadline: Deadline) -> ExecResult:
-        """The end of a spawned program."""
+    def beside(
+        self, request: RunRequest, argv: Sequence[str], period_seconds: float, phase_seconds: float, deadline: Deadline
+    ) -> BesideResult:
+        """Run a program to its end, and the prompt again and again meanwhile, by the board's own clock:
+        ``phase_seconds`` after its start and every ``period_seconds`` from then on, or at once when the last answer
+        took longer. One that is under way when the program ends comes to its end too, its tokens among the others."""
 
     def close(self) -> None:
         """End what this client started on the board and let the board go; an emulated one is stopped."""

@@ -14,6 +14,7 @@ from flexkit import build, lock, proc
 from flexkit.bench import asking
 from flexkit.bench.board import (
     BenchBoard,
+    BesideResult,
     BoardFacts,
     ExecResult,
     FaultResult,
@@ -39,7 +40,7 @@ from flexkit.events import Bus
 from flexkit.flash import deploy_held
 from flexkit.flash.ways.choose import Ways
 from flexkit.link.batch import Batch
-from flexkit.link.client import Identity, Job
+from flexkit.link.client import Identity
 from flexkit.link.connection import Exchange
 from flexkit.link.protocol import Giver
 from flexkit.models import atrest
@@ -76,7 +77,6 @@ class LinkBoard(BenchBoard):
         self._bus = bus
         self._via: Via = via
         self._session: Session | None = None
-        self._jobs: dict[int, Job] = {}
         self._holder: Exchange | None = None
         self._staged: dict[str, Path] = {}
         self._stack = ExitStack()
@@ -166,34 +166,28 @@ class LinkBoard(BenchBoard):
 
     @_explained
     def execute(self, argv: Sequence[str], deadline: Deadline) -> ExecResult:
-        return self._wait(self._running.client.spawn(argv, limit=deadline.check()), deadline)
+        return asking.execute_on(self._running.client, argv, deadline, limit=deadline.check())
 
     @_explained
-    def spawn(self, argv: Sequence[str], deadline: Deadline) -> int:
-        job = self._running.client.spawn(argv, limit=deadline.check())
-        self._jobs[job.exchange.number] = job
-        return job.exchange.number
+    def beside(
+        self, request: RunRequest, argv: Sequence[str], period_seconds: float, phase_seconds: float, deadline: Deadline
+    ) -> BesideResult:
+        return asking.beside_on(self._running.client, request, argv, period_seconds, phase_seconds, deadline)
 
-    def running(self, job: int, deadline: Deadline) -> bool:
-        deadline.check()
-        return self._jobs[job].running()
-
-    @_explained
-    def wait(self, job: int, deadline: Deadline) -> ExecResult:
-        return self._wait(self._jobs.pop(job), deadline)
-
-    def work_off(self, batch: Batch, models: Mapping[str, Path], seconds: float) -> BoardFacts:
+    def work_off(self, batch: Batch, models: Mapping[str, Path], seconds: float, *, programs: bool) -> BoardFacts:
         """Boot under the virtual clock with a batch of requests and these models in memory (path on the board, without
-        its first slash -> file), and take the answers in. Raises BoardLost when it does not come to its end."""
+        its first slash -> file), with ``programs`` the board's own too, and take the answers in. Raises BoardLost when
+        it does not come to its end."""
         deadline = Deadline(seconds, f"batch of {self._instance.name}")
         who = batch.plan(lambda client: client.identify(deadline))
         self._off()
         manifest = self._flash("flex", deadline)
         with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
-            busybox = Path(folder) / "busybox"
-            proc.run(["debugfs", "-R", f"dump /usr/bin/busybox {busybox}", manifest.images["rootfs"].path], deadline)
-            programs = {"busybox": busybox, "flexagent": manifest.outputs["agent"] / "flexagent"}
-            program = virtual.Program(bytes(batch.bytes), programs, models, manifest.parts["rootfs"])
+            proc.run(["debugfs", "-R", f"rdump /usr {folder}", manifest.images["rootfs"].path], deadline)
+            usr = Path(folder) / "usr"
+            tools = {"busybox": usr / "bin/busybox", "flexagent": manifest.outputs["agent"] / "flexagent"}
+            rootfs = manifest.parts["rootfs"]
+            program = virtual.Program(bytes(batch.bytes), tools, models, rootfs, usr if programs else None)
             firmware = qemu.media_folder(self._instance.name, "flex") / "pflash.img"
             console = virtual.run(self._instance.type, firmware, program, deadline)
         try:
@@ -222,16 +216,9 @@ class LinkBoard(BenchBoard):
             raise BoardLost(f"{self._instance.name} has not been booted")
         return self._session
 
-    def _wait(self, job: Job, deadline: Deadline) -> ExecResult:
-        found = job.wait(deadline)
-        return ExecResult(
-            found.status, found.out.decode(errors="replace"), found.err.decode(errors="replace"), found.ticks
-        )
-
     def _off(self) -> None:
         """Whatever runs there ends with the board."""
         session, self._session = self._session, None
-        self._jobs.clear()
         self._holder = None
         if session is not None:
             session.disconnect()

@@ -17,6 +17,7 @@ from flexkit.bench.oracle import Oracle
 from flexkit.bench.presence import Presence
 from flexkit.bench.record import one_line
 from flexkit.bench.session import ModelFile, Question, Session
+from flexkit.bench.slowdown import Alone, slowdown
 from flexkit.bench.suites import FLAVOUR_OF, Lateness, ModelSpec, Reclaim, Slowdown, Suite, Variant
 from flexkit.bench.tasks import Job
 from flexkit.errors import BoardLost, FlexError, TimedOut
@@ -197,10 +198,10 @@ class Runner:
     def _jobs(self, flavour: Flavour) -> Iterator[Job]:
         """Everything to be done in this flavour, in its seeded order: warm-up, then rounds."""
         order = random.Random(f"{self.seed}/{flavour}")
-        alone = tasks.Alone()
+        alone = Alone()
         yield from self._warm_ups(flavour)
         for round_ in range(self.suite.rounds):
-            groups = [*self._answers(flavour, round_), *self._beside(flavour, round_, alone)]
+            groups = [*self._answers(flavour, round_), *self._beside(flavour, round_, alone, order)]
             order.shuffle(groups)
             for group in groups:
                 yield from group
@@ -251,12 +252,18 @@ class Runner:
         name = self.suite.name
         return [lateness(self.session, name, spec, question, variant, round_) for variant in spec.variants]
 
-    def _beside(self, flavour: Flavour, round_: int, alone: tasks.Alone) -> Iterator[list[Job]]:
+    def _beside(self, flavour: Flavour, round_: int, alone: Alone, order: random.Random) -> Iterator[list[Job]]:
+        """A program's modes one after the other, in any order: what they are compared for should not be minutes
+        apart."""
         name = self.suite.name
         for spec in self.suite.slowdown:
             question = self._questions[spec.model, spec.prompt, spec.n_predict]
-            for variant in _of(spec.variants, flavour):
-                yield [tasks.slowdown(self.session, name, spec, question, variant, round_=round_, alone=alone)]
+            variants = _of(spec.variants, flavour)
+            order.shuffle(variants)
+            yield [
+                slowdown(self.session, name, spec, question, variant, round_=round_, alone=alone)
+                for variant in variants
+            ]
 
 
 def _of(variants: Sequence[Variant], flavour: Flavour) -> list[Variant]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from flexkit.bench.board import (
     BenchBoard,
+    BesideResult,
     BoardFacts,
     Flavour,
     Mode,
@@ -23,7 +23,7 @@ from flexkit.bench.board import (
 )
 from flexkit.bench.oracle import Expected
 from flexkit.bench.record import Recorder, cell
-from flexkit.bench.suites import ModelSpec, Variant
+from flexkit.bench.suites import ModelSpec, Program, Variant
 from flexkit.boards.schema import PAGE
 from flexkit.deadline import Deadline
 from flexkit.errors import FlashError, FlexError
@@ -85,8 +85,6 @@ class Session:
     deadline: Deadline
     bus: Bus
     limits: Limits = Limits()
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
     built: Mapping[Flavour, Mapping[str, str]] = field(default_factory=dict)
     """Identity of each part of the build that the report will name; a board that reports another is not measured."""
     facts: dict[Flavour, BoardFacts] = field(default_factory=dict)
@@ -205,21 +203,25 @@ class Session:
 
     def ask(self, question: Question, variant: Variant) -> RunResult:
         """One prompt, unchecked."""
-        request = RunRequest(
-            mode=variant.mode,
-            model=self.remote(question.model, variant.mode),
-            prompt=question.prompt,
-            n_predict=question.n_predict,
-            context=question.context,
-            threads=self.setting.threads,
-            drop_page_cache=variant.page_cache == "dropped" and variant.pressure != "pagecache",
-        )
+        request = self._request(question, variant)
+        return self.board.run(request, self.within(self.limits.run, f"{variant.mode} run of {question.model.label}"))
+
+    def beside(
+        self, question: Question, variant: Variant, program: Program, period_seconds: float, phase_seconds: float
+    ) -> BesideResult:
+        """A program beside the same prompt again and again, its answers unchecked."""
+        request, deadline = self._request(question, variant), self.within(self.limits.program, program.subject)
+        return self.board.beside(request, program.argv, period_seconds, phase_seconds, deadline)
+
+    def _request(self, question: Question, variant: Variant) -> RunRequest:
+        """A prompt that is run now."""
+        request = request_of(question, variant, self.remote(question.model, variant.mode), self.setting.threads)
         if variant.mode == "flexserve":
             self._resident[question.model.path] = None
             self._protected = None  # the first donation switches it on, the last release may switch it off
         elif variant.mode in ("strawman", "strawman-opt"):
             self._protected = None
-        return self.board.run(request, self.within(self.limits.run, f"{variant.mode} run of {question.model.label}"))
+        return request
 
     def _leave(self, model: ModelFile, share: float) -> None:
         """Take back so much of a resident model that only this share of it is left."""
@@ -232,6 +234,19 @@ class Session:
 
     def _of(self, model: ModelFile) -> dict[str, Any]:
         return {"flavour": self.flavour, "model": model.label}
+
+
+def request_of(question: Question, variant: Variant, model: str, threads: int) -> RunRequest:
+    """The prompt as a variant has it run; ``model``: its name on the board."""
+    return RunRequest(
+        mode=variant.mode,
+        model=model,
+        prompt=question.prompt,
+        n_predict=question.n_predict,
+        context=question.context,
+        threads=threads,
+        drop_page_cache=variant.page_cache == "dropped" and variant.pressure != "pagecache",
+    )
 
 
 def _same_build(built: Mapping[str, str], reported: Mapping[str, str]) -> None:

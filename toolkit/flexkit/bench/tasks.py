@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from flexkit.bench import record
-from flexkit.bench.board import ExecResult, FaultResult, RunResult
+from flexkit.bench.board import FaultResult, RunResult
 from flexkit.bench.pressure import DROP_PAGE_CACHE, ended_well, pressed, shell
 from flexkit.bench.record import Metric, put_generation
 from flexkit.bench.session import ModelFile, Question, Session, ms, share_left
-from flexkit.bench.suites import Reclaim, Slowdown, Variant
+from flexkit.bench.suites import Reclaim, Variant
 from flexkit.boards.schema import PAGE
-from flexkit.deadline import Deadline
-from flexkit.errors import BoardLost, FlexError
+from flexkit.errors import FlexError
 from flexkit.report.schema import Key
 
 MB = 1_000_000
@@ -234,89 +232,6 @@ def _gave_it_all(fault: FaultResult, wanted: int, giver: str) -> None:
 def _took_it_all(got: int, wanted: int) -> None:
     if got != wanted:
         raise FlexError(f"the process got {got} bytes of memory, not {wanted}")
-
-
-# Slowdown -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Alone:
-    """Ticks that a program took by itself, by program, boot and round; None where it failed, which is not tried
-    again."""
-
-    ticks: dict[tuple[str, int, int], int | None] = field(default_factory=dict)
-
-
-def slowdown(
-    session: Session, suite: str, spec: Slowdown, question: Question, variant: Variant, *, round_: int, alone: Alone
-) -> Job:
-    """The program beside inference, divided by the program alone in the same boot and round."""
-    cell = generation_cell(session, suite, question, variant, subject=spec.program.subject)
-    base = _STOCK if variant.mode == "stock" else _IDLE
-    alone_cell = session.cell(suite, mode=base.mode, subject=spec.program.subject)
-    where = session.where(question, variant, round=round_, subject=spec.program.subject)
-
-    def action() -> None:
-        once = (spec.program.subject, session.boots, round_)
-        if once not in alone.ticks:
-            alone.ticks[once] = None
-            alone_where = session.where(variant=base, round=round_, subject=f"{spec.program.subject} alone")
-            with session.recorder.attempt("slowdown", alone_cell, cell, **alone_where):
-                alone.ticks[once] = _alone(session, spec, base, alone_cell, round_)
-        divisor = alone.ticks[once]
-        if divisor is None:
-            why = f"{spec.program.subject} alone has failed in this round"
-            session.recorder.not_run("slowdown", why, cell, **where)
-            raise FlexError(why)
-        with session.recorder.attempt("slowdown", cell, **where):
-            session.prepare(variant, question)
-            question.expected.check(session.ask(question, variant))
-            beside, rate = _beside(session, spec, question, variant)
-            session.recorder.put(cell, record.SLOWDOWN, round_, beside.ticks / divisor)
-            session.recorder.put(cell, record.ACHIEVED_RATE, round_, rate)
-
-    cells = {cell: (record.SLOWDOWN, record.ACHIEVED_RATE), alone_cell: (record.SLOWDOWN_ALONE,)}
-    return Job("slowdown", where, cells, action)
-
-
-def _alone(session: Session, spec: Slowdown, base: Variant, cell: Key, round_: int) -> int:
-    session.prepare(base, None)
-    done = ended_well(session.board.execute(spec.program.argv, _program_deadline(session, spec)))
-    session.recorder.put(cell, record.SLOWDOWN_ALONE, round_, ms(done.ticks, session.counter_hz))
-    return done.ticks
-
-
-def _beside(session: Session, spec: Slowdown, question: Question, variant: Variant) -> tuple[ExecResult, float]:
-    """The program with a request every ``period_seconds`` (at once when the last one took longer), each answer
-    checked. Returns its end and the requests a second that were really answered."""
-    board = session.board
-    job = board.spawn(spec.program.argv, _program_deadline(session, spec))
-    start = session.clock()
-    answered = 0
-    try:
-        while _still_running(session, job):
-            due = start + answered * spec.period_seconds - session.clock()
-            if due > 0:
-                session.sleep(min(POLL_SECONDS, due))
-                continue
-            question.expected.check(session.ask(question, variant))
-            answered += 1
-    except BoardLost:
-        raise
-    except FlexError:
-        with suppress(FlexError):  # the program must not run into the next measurement; the first error is the one told
-            board.wait(job, _program_deadline(session, spec))
-        raise
-    elapsed = session.clock() - start
-    return ended_well(board.wait(job, _program_deadline(session, spec))), answered / elapsed
-
-
-def _still_running(session: Session, job: int) -> bool:
-    return session.board.running(job, session.within(session.limits.command, "ask for a program"))
-
-
-def _program_deadline(session: Session, spec: Slowdown) -> Deadline:
-    return session.within(session.limits.program, spec.program.subject)
 
 
 def cells_of(jobs: Iterable[Job]) -> dict[Key, tuple[Metric, ...]]:

@@ -7,19 +7,20 @@ in it: models lie in memory, and what a mode reads from a medium cannot be measu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from flexkit.bench import counters, probing, record, tasks
-from flexkit.bench.asking import measure_on, run_on, stats_on
-from flexkit.bench.board import BoardFacts, RunRequest, RunResult, Spent, Stats
+from flexkit.bench import counters, probing, record, slowdown, tasks
+from flexkit.bench.asking import beside_on, execute_on, measure_on, run_on, stats_on
+from flexkit.bench.board import BesideResult, BoardFacts, RunRequest, RunResult, Spent, Stats
+from flexkit.bench.pressure import ended_well
 from flexkit.bench.probes import Probe
 from flexkit.bench.record import Metric, one_line, put_generation
 from flexkit.bench.runner import Measured, Runner
-from flexkit.bench.session import Question
-from flexkit.bench.suites import Generation, Suite, Variant
+from flexkit.bench.session import Question, ms, request_of
+from flexkit.bench.suites import DEMO, Generation, Slowdown, Suite, Variant
 from flexkit.errors import BadInput, FlexError
 from flexkit.link import batch as link_batch
 from flexkit.link.client import Client
@@ -28,19 +29,33 @@ from flexkit.report.schema import Key
 
 T = TypeVar("T")
 ROUNDS = 2
+PHASES = 5
+"""Rounds of programs beside inference: they differ in when its requests come."""
+_PERIOD_SECONDS = 0.06
+"""Of them: the demo model answers in a fraction of it, and a program of half a second meets many of its answers, so
+that what it loses to the last one, which it may not see the end of, is little."""
 _VARIANTS = (
     Variant("normal-idle", page_cache="kept"),
     Variant("normal", page_cache="kept"),
     Variant("flexserve", "warm", "kept"),
 )
-_SECONDS = 600.0
+_SECONDS = 1200.0
+
+
+_THREADS = 1
+_ONE_CORE = ("sh", "-c", "for core in /sys/devices/system/cpu/cpu[1-9]*; do echo 0 > $core/online; done")
+"""For programs beside inference. Several cores take turns at instructions, some milliseconds each, and whoever waits
+for something on another core waits for its turn. On one core a program loses to inference what that executes."""
 
 
 class BatchBoard(Protocol):
     """A board that works off a batch by itself."""
 
-    def work_off(self, batch: link_batch.Batch, models: Mapping[str, Path], seconds: float) -> BoardFacts:
-        """Boot with these requests and files (path on the board -> file) in memory, and take the answers in."""
+    def work_off(
+        self, batch: link_batch.Batch, models: Mapping[str, Path], seconds: float, *, programs: bool
+    ) -> BoardFacts:
+        """Boot with these requests and files (path on the board -> file) in memory, with ``programs`` the board's own
+        too, and take the answers in."""
 
 
 def virtual(suite: Suite) -> Suite:
@@ -50,19 +65,30 @@ def virtual(suite: Suite) -> Suite:
         kept = tuple((variant,) for variant in _VARIANTS if variant.mode in suite.modes)
         generation = replace(generation, groups=kept) if kept else None
     probes = tuple(probe for probe in suite.probes if probe.pressure in (None, "idle"))
-    if not generation and not probes:
+    beside = () if generation or probes else tuple(_counted(suite.slowdown))
+    if not generation and not probes and not beside:
         raise BadInput(f"suite {suite.name} measures nothing that exists under the virtual clock")
     return replace(
         suite,
-        rounds=ROUNDS,
+        rounds=PHASES if beside else ROUNDS,
         generation=generation,
         probes=probes,
         reclaim=(),
-        slowdown=(),
+        slowdown=beside,
+        threads=_THREADS if beside else None,
         lateness=None,
         presence=(),
         counters=suite.counters and bool(probes),
     )
+
+
+def _counted(slowdowns: Iterable[Slowdown]) -> Iterator[Slowdown]:
+    """Programs that need no medium, beside the modes that need none either."""
+    for spec in slowdowns:
+        variants = tuple(variant for variant in _VARIANTS if variant in spec.variants)
+        if spec.program.counted and variants:
+            program = replace(spec.program, argv=spec.program.counted)
+            yield replace(spec, program=program, model=DEMO, period_seconds=_PERIOD_SECONDS, variants=variants)
 
 
 @dataclass(frozen=True)
@@ -87,9 +113,10 @@ class VirtualRunner(Runner):
         self._plan_probes()
         if self.suite.generation:
             self._plan_generation(self.suite.generation)
+        if self.suite.slowdown:
+            self._plan_slowdown(self.suite.slowdown)
         recorder = self.session.recorder
-        modes = [variant.mode for group in spec.groups for variant in group] if (spec := self.suite.generation) else []
-        forms = {self._form(question, mode) for question in self._questions.values() for mode in modes}
+        forms = {self._form(question, mode) for question in self._questions.values() for mode in self.suite.modes}
         files = {self._name(path): path for path in forms}
         why = self._boot_batch(board, files)
         for step in self._steps:
@@ -108,7 +135,8 @@ class VirtualRunner(Runner):
         try:
             with self.session.bus.step("batch"), self.session.recorder.attempt("boot", flavour="flex"):
                 seconds = min(_SECONDS, self.session.deadline.check())
-                self.session.facts["flex"] = board.work_off(self._batch, files, seconds)
+                programs = bool(self.suite.slowdown)
+                self.session.facts["flex"] = board.work_off(self._batch, files, seconds, programs=programs)
         except FlexError as error:
             self._lost = error
             return one_line(error.message)
@@ -130,6 +158,11 @@ class VirtualRunner(Runner):
         """A call whose answer only has to be right."""
         answer = self._ask(call)
         self._steps.append(_Step({}, {"flavour": "flex"}, _then(answer, lambda _: None)))
+
+    def _execute(self, argv: Sequence[str], what: str) -> None:
+        """A program that has to end well."""
+        answer = self._ask(lambda client: execute_on(client, argv, self.session.deadline))
+        self._steps.append(_Step({}, {"flavour": "flex", "subject": what}, _then(answer, ended_well)))
 
     def _protect(self, *, on: bool) -> None:
         self._command(lambda client: client.protect(on, self.session.deadline))
@@ -175,26 +208,22 @@ class VirtualRunner(Runner):
     def _plan_generation(self, spec: Generation) -> None:
         """Modes one after the other, as protection has to be switched between them; the first answer of each warms
         up."""
+        questions = [self._questions[model, prompt, spec.n_predict] for model in spec.models for prompt in spec.prompts]
         for (variant,) in spec.groups:
             self._protect(on=variant.mode != "normal-idle")
-            for question in self._questions.values():
+            for question in questions:
                 for round_ in range(-1, self.suite.rounds):
                     self._plan_answer(question, variant, round_)
             if variant.mode == "flexserve":
-                for path in dict.fromkeys(self._form(question, variant.mode) for question in self._questions.values()):
-                    self._forget(f"/{self._name(path)}")
+                self._forget_all()
+
+    def _forget_all(self) -> None:
+        for path in dict.fromkeys(self._form(question, "flexserve") for question in self._questions.values()):
+            self._forget(f"/{self._name(path)}")
 
     def _plan_answer(self, question: Question, variant: Variant, round_: int) -> None:
         limit, session = self.session.deadline, self.session
-        request = RunRequest(
-            mode=variant.mode,
-            model=f"/{self._name(self._form(question, variant.mode))}",
-            prompt=question.prompt,
-            n_predict=question.n_predict,
-            context=question.context,
-            threads=session.setting.threads,
-            drop_page_cache=False,
-        )
+        request = self._request(question, variant)
         answer = self._ask(lambda client: run_on(client, request, limit))
         where = session.where(question, variant, round=max(round_, 0))
         if round_ < 0:
@@ -209,6 +238,57 @@ class VirtualRunner(Runner):
 
         self._steps.append(_Step({cell: record.GENERATION}, where, _then(answer, put)))
 
+    def _plan_slowdown(self, specs: Sequence[Slowdown]) -> None:
+        """On one core: every program alone, then modes one after the other."""
+        self._execute(_ONE_CORE, "switch cores off")
+        self._protect(on=False)
+        rounds = range(self.suite.rounds)
+        alone = {(spec.program.subject, round_): self._plan_alone(spec, round_) for spec in specs for round_ in rounds}
+        for variant in dict.fromkeys(variant for spec in specs for variant in spec.variants):
+            self._protect(on=variant.mode != "normal-idle")
+            for spec in specs:
+                question = self._questions[spec.model, spec.prompt, spec.n_predict]
+                self._plan_answer(question, variant, -1)
+                for round_ in rounds:
+                    self._plan_beside(spec, question, variant, round_, alone[spec.program.subject, round_])
+            if variant.mode == "flexserve":
+                self._forget_all()
+
+    def _plan_alone(self, spec: Slowdown, round_: int) -> Callable[[], int]:
+        """What gives its ticks; FlexError when it has failed."""
+        limit, session, base = self.session.deadline, self.session, slowdown.alone_of("normal-idle")
+        answer = self._ask(lambda client: execute_on(client, spec.program.argv, limit))
+        cell = slowdown.alone_cell(session, self.suite.name, spec, base)
+        where = session.where(variant=base, round=round_, subject=f"{spec.program.subject} alone")
+
+        def ticks() -> int:
+            return ended_well(answer()).ticks
+
+        def take() -> None:
+            session.recorder.put(cell, record.SLOWDOWN_ALONE, round_, ms(ticks(), session.counter_hz))
+
+        self._steps.append(_Step({cell: (record.SLOWDOWN_ALONE,)}, where, take))
+        return ticks
+
+    def _plan_beside(
+        self, spec: Slowdown, question: Question, variant: Variant, round_: int, alone: Callable[[], int]
+    ) -> None:
+        limit, session, request = self.session.deadline, self.session, self._request(question, variant)
+        phase, argv = slowdown.phase(spec, round_), spec.program.argv
+
+        def call(client: Client) -> BesideResult:
+            return beside_on(client, request, argv, spec.period_seconds, phase, limit)
+
+        answer = self._ask(call)
+        cell = slowdown.beside_cell(session, self.suite.name, spec, question, variant)
+        where = session.where(question, variant, round=round_, subject=spec.program.subject)
+        take = _then(answer, lambda found: slowdown.put(session, question, cell, round_, found, alone()))
+        self._steps.append(_Step({cell: (record.SLOWDOWN, record.ACHIEVED_RATE)}, where, take))
+
+    def _request(self, question: Question, variant: Variant) -> RunRequest:
+        model = f"/{self._name(self._form(question, variant.mode))}"
+        return request_of(question, variant, model, self.session.setting.threads)
+
     def _form(self, question: Question, mode: str) -> Path:
         return atrest.for_mode(question.model.path, mode, self.session.deadline)
 
@@ -218,5 +298,8 @@ class VirtualRunner(Runner):
         return f"models/{path.name}"
 
 
-def _then(answer: Callable[[], T], use: Callable[[T], None]) -> Callable[[], None]:
-    return lambda: use(answer())
+def _then(answer: Callable[[], T], use: Callable[[T], object]) -> Callable[[], None]:
+    def take() -> None:
+        use(answer())
+
+    return take

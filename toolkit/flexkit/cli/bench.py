@@ -75,7 +75,8 @@ def bench(
     if not click.get_current_context().find_root().params.get("verbose"):
         listener.subscribers.append(_tell)  # with -v all notes are told anyway
     started = datetime.now(UTC)
-    made, measured = _measure(chosen, instance, threads or instance.type.cpu.cores, clock, seed, deadline, listener)
+    threads = threads or chosen.threads or instance.type.cpu.cores
+    made, measured = _measure(chosen, instance, threads, clock, seed, deadline, listener)
     folder = store.keep(made, output)
     copy_logs(instance.name, started, folder)
     page = folder / store.PAGE

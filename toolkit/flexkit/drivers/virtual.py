@@ -29,6 +29,7 @@ _INIT = """#!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
 /bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox --install -s /bin
 echo 1 > /proc/sys/kernel/printk
 /bin/flexagent --batch /batch
 /bin/busybox poweroff -f
@@ -38,12 +39,14 @@ echo 1 > /proc/sys/kernel/printk
 @dataclass(frozen=True)
 class Program:
     """A batch and what it needs. ``programs``: name in /bin -> file on this host; ``files``: path without the leading
-    slash -> file on this host; ``rootfs``: identity that the agent reports."""
+    slash -> file on this host; ``usr``: the folder of the board's own /usr, when the batch runs programs of it;
+    ``rootfs``: identity that the agent reports."""
 
     requests: bytes
     programs: Mapping[str, Path]
     files: Mapping[str, Path]
     rootfs: str
+    usr: Path | None = None
 
 
 def run(board: Board, firmware: Path, program: Program, deadline: Deadline) -> bytes:
@@ -101,8 +104,24 @@ def _write_initramfs(path: Path, program: Program) -> int:
             _entry(out, f"bin/{name}", stat.S_IFREG | 0o755, source.read_bytes())
         for name, source in sorted(program.files.items()):
             _entry(out, name, stat.S_IFREG | 0o644, source.read_bytes())
+        if program.usr is not None:
+            _write_usr(out, program.usr)
         _entry(out, "TRAILER!!!", 0)
         return out.tell()
+
+
+def _write_usr(out: BinaryIO, usr: Path) -> None:
+    """The folder as /usr, and /lib, in which programs look for their loader."""
+    _entry(out, "usr", stat.S_IFDIR | 0o755)
+    _entry(out, "lib", stat.S_IFLNK | 0o777, b"usr/lib")
+    for path in sorted(usr.rglob("*")):
+        name = f"usr/{path.relative_to(usr)}"
+        if path.is_symlink():
+            _entry(out, name, stat.S_IFLNK | 0o777, str(path.readlink()).encode())
+        elif path.is_dir():
+            _entry(out, name, stat.S_IFDIR | 0o755)
+        else:
+            _entry(out, name, stat.S_IFREG | path.stat().st_mode & 0o777, path.read_bytes())
 
 
 def _parents(name: str) -> Iterable[Path]:

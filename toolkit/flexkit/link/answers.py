@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flexkit.deadline import Deadline
 from flexkit.errors import BadInput, Busy, FlexError, TimedOut
 from flexkit.link.connection import Exchange
-from flexkit.link.protocol import InferMode, Message, Msg, Part, Tag
+from flexkit.link.protocol import Field, InferFlag, InferMode, Message, Msg, Part, Tag
 
 MODES: Mapping[str, InferMode] = {
     "flexserve": InferMode.FLEXSERVE,
@@ -136,6 +136,16 @@ class InferResult:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A program that ended beside answers. ``answers``: the tokens of each; ``spent``: ticks from the program's start
+    to the end of both."""
+
+    program: ExecResult
+    answers: tuple[tuple[int, ...], ...]
+    spent: int
+
+
+@dataclass(frozen=True)
 class Recalled:
     """Pages that came back, ticks of the monitor's calls, and of all that the driver did for them."""
 
@@ -219,9 +229,8 @@ class Job:
         elif message.kind == Msg.ERROR:
             raise_error(message, self.exchange.what)
         elif message.kind == Msg.RESULT:
-            signal = message.number(Tag.SIGNAL)
             self.result = ExecResult(
-                status=128 + signal if signal else message.number(Tag.STATUS),
+                status=_status(message),
                 out=bytes(self.out),
                 err=bytes(self.err),
                 ticks=message.number(Tag.TICKS),
@@ -241,6 +250,38 @@ class Job:
         return self.result
 
 
+def fields_of(request: InferRequest, more: Sequence[str] = ()) -> list[Field]:
+    """A prompt as INFER has it, ``more`` of them the turns behind it."""
+    flags = InferFlag(0)
+    flags |= InferFlag.IGNORE_EOS if request.ignore_eos else InferFlag(0)
+    flags |= InferFlag.DROP_PAGE_CACHE if request.drop_page_cache else InferFlag(0)
+    return [
+        (Tag.MODEL, request.model),
+        *((Tag.PROMPT, prompt) for prompt in (request.prompt, *more)),
+        (Tag.TOKENS, request.tokens),
+        (Tag.THREADS, request.threads),
+        (Tag.MODE, MODES[request.mode]),
+        (Tag.CONTEXT, request.context),
+        (Tag.FLAGS, flags),
+    ]
+
+
+def beside_of(message: Message) -> Beside:
+    """The RESULT of a BESIDE."""
+    program = ExecResult(_status(message), b"", message.bytes(Tag.TEXT), message.number(Tag.TICKS))
+    return Beside(program, tuple(_ids(ids) for ids in message.all(Tag.DATA)), message.number(Tag.SPENT))
+
+
+def _ids(data: bytes) -> tuple[int, ...]:
+    return tuple(struct.unpack(f"<{len(data) // 4}i", data))
+
+
+def _status(message: Message) -> int:
+    """A program's exit status, 128 + signal when one ended it."""
+    signal = message.number(Tag.SIGNAL)
+    return 128 + signal if signal else message.number(Tag.STATUS)
+
+
 def token_of(message: Message) -> Token:
     """A message TOKEN."""
     return Token(message.number(Tag.INDEX), message.number(Tag.ID), message.bytes(Tag.DATA), message.number(Tag.TICKS))
@@ -256,9 +297,8 @@ def _parts(message: Message, tag: Tag) -> dict[str, int]:
 
 def result_of(message: Message, tokens: list[Token]) -> InferResult:
     """The end of a prompt, or of a turn, whose tokens came already."""
-    ids = message.bytes(Tag.PROMPT_IDS)
     return InferResult(
-        prompt_ids=struct.unpack(f"<{len(ids) // 4}i", ids),
+        prompt_ids=_ids(message.bytes(Tag.PROMPT_IDS)),
         tokens=tuple(tokens),
         finish=FINISHES[message.number(Tag.FINISH)],
         submitted=message.number(Tag.SUBMITTED),

@@ -21,6 +21,7 @@ from flexkit.link.answers import (
     MONITOR_COUNTERS,
     MONITOR_SLOTS,
     AgentError,
+    Beside,
     Dropped,
     ExecResult,
     Faulted,
@@ -33,12 +34,14 @@ from flexkit.link.answers import (
     Recalled,
     Stats,
     Token,
+    beside_of,
+    fields_of,
     raise_error,
     result_of,
     token_of,
 )
 from flexkit.link.connection import Exchange
-from flexkit.link.protocol import Field, Giver, InferFlag, MeasureKind, Message, Msg, Tag
+from flexkit.link.protocol import Field, Giver, MeasureKind, Message, Msg, Tag
 
 __all__ = [
     "DRIVER_COUNTERS",
@@ -47,6 +50,7 @@ __all__ = [
     "MODES",
     "MONITOR_COUNTERS",
     "AgentError",
+    "Beside",
     "Client",
     "Dropped",
     "ExecResult",
@@ -239,19 +243,7 @@ class Client:
 
         ``on_turn`` gets each result as it comes.
         """
-        flags = InferFlag(0)
-        flags |= InferFlag.IGNORE_EOS if request.ignore_eos else InferFlag(0)
-        flags |= InferFlag.DROP_PAGE_CACHE if request.drop_page_cache else InferFlag(0)
-        fields: list[Field] = [
-            (Tag.MODEL, request.model),
-            *((Tag.PROMPT, prompt) for prompt in (request.prompt, *more)),
-            (Tag.TOKENS, request.tokens),
-            (Tag.THREADS, request.threads),
-            (Tag.MODE, MODES[request.mode]),
-            (Tag.CONTEXT, request.context),
-            (Tag.FLAGS, flags),
-        ]
-        exchange = self.connection.request(Msg.INFER, fields, f"infer ({request.mode})")
+        exchange = self.connection.request(Msg.INFER, fields_of(request, more), f"infer ({request.mode})")
         turns: list[InferResult] = []
         try:
             for _ in (request.prompt, *more):
@@ -280,6 +272,24 @@ class Client:
                 if on_token is not None:
                     on_token(more)
         return result_of(message, tokens)
+
+    def beside(
+        self, request: InferRequest, argv: Sequence[str], period: float, deadline: Deadline, *, phase: float = 0.0
+    ) -> Beside:
+        """Run a program to its end, and the prompt again and again meanwhile: ``phase`` seconds after its start and
+        every ``period`` from then on, or at once when the last answer took longer."""
+        fields = fields_of(request)
+        fields += [(Tag.ARG, word) for word in argv]
+        fields += [(Tag.PERIOD_US, round(period * 1e6)), (Tag.PHASE_US, round(phase * 1e6))]
+        exchange = self.connection.request(Msg.BESIDE, fields, f"{argv[0]} beside {request.mode}")
+        try:
+            while (message := exchange.next(deadline)).kind != Msg.RESULT:
+                if message.kind == Msg.ERROR:
+                    raise_error(message, exchange.what)
+        except BaseException:
+            self._cancel_quietly(exchange)
+            raise
+        return beside_of(message)
 
     def forget(self, model: str, deadline: Deadline) -> None:
         """Drop a model's cached weights from secure memory."""

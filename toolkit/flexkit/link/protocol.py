@@ -37,6 +37,7 @@ class Msg(IntEnum):
     MEASURE = 32
     FRAGMENT = 33
     DROP = 34
+    BESIDE = 35
     RESULT = 64
     ERROR = 65
     OUTPUT = 66
@@ -104,6 +105,8 @@ class Tag(IntEnum):
     RECOMPUTED = 54
     BATCH = 64
     SPENT = 65
+    PERIOD_US = 66
+    PHASE_US = 67
 
 
 class Part(IntEnum):

@@ -150,18 +150,22 @@ def _over(metric: str, pressure: str) -> Callable[[Key, Key], bool]:
     return lambda above, _below: above.metric == metric and above.pressure == pressure
 
 
-def _beside_programs(report: Report) -> Iterator[Figure]:
-    """By the upper end of the interval; with the answers that came beside the program, which have to be as many."""
-    rows = _by_key(report)
-    for ratio in report.ratios:
-        above, below = ratio.numerator, ratio.denominator
-        if ratio.metric == "slowdown" and (above.mode, below.mode) == ("flexserve", "normal"):
-            rates = [
-                rows.get(replace(key, metric="achieved_rate", unit="1/s", better="higher")) for key in (above, below)
-            ]
-            told = [words.figure(_middle(row), "1/s") for row in rates if row]
-            why = f"answers {' beside FlexServe, '.join(told)} without protection" if len(told) == 2 else ""
-            yield replace(_of_ratio(ratio, words.place(above), end=1), why=why)
+def _beside(*, wall: bool) -> Callable[[Report], Iterator[Figure]]:
+    """Programs beside FlexServe over beside normal, by the wall clock of an emulator or by one that means something. By
+    the upper end of the interval; with the answers that came beside the program, which have to be as many."""
+
+    def figures(report: Report) -> Iterator[Figure]:
+        rows = _by_key(report)
+        for ratio in report.ratios:
+            above, below = ratio.numerator, ratio.denominator
+            modes = (above.mode, below.mode) == ("flexserve", "normal")
+            if ratio.metric == "slowdown" and modes and (below.clock == "wall") is wall:
+                keys = (replace(key, metric="achieved_rate", unit="1/s", better="higher") for key in (above, below))
+                told = [words.figure(_middle(row), "1/s") for key in keys if (row := rows.get(key))]
+                why = f"answers {' beside FlexServe, '.join(told)} without protection" if len(told) == 2 else ""
+                yield replace(_of_ratio(ratio, words.place(above), end=1), why=why)
+
+    return figures
 
 
 _ALLOCATION = (("alloc.take", "taking pages from Linux"), ("alloc.donate", "donating them"))
@@ -311,8 +315,11 @@ GOALS: Sequence[Goal] = (
     Goal("Time to first token, half of the weights cached ÷ compute and decryption", 1.1, "at most", "ratio", "ttft",
          _half_cached, "both as far as nothing else covers them: reading, allocation and donation have to be hidden"),
     Goal("Programs beside FlexServe ÷ beside the same inference without protection", 1.03, "at most", "ratio",
-         "slowdown", _beside_programs, "the upper end of the interval",
+         "slowdown --clock virtual", _beside(wall=False),
+         "the upper end of the interval; the virtual clock has all of it on one core",
          by_interval=True),
+    Goal("The same by an emulator's wall clock", None, "at most", "ratio", "slowdown",
+         _beside(wall=True), "its own noise is wider than the limit"),
     Goal("Programs with nothing secure, protection off ÷ stock Linux", 1, "at most", "ratio", "presence",
          _presence("normal-idle", 0), "within the noise: the interval begins below 1",
          by_interval=True),

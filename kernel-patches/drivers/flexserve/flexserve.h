@@ -20,7 +20,7 @@
  *
  * Files call downwards only:
  *
- *   main > dev > ioctl > leader > request, cached, strawman > model > parse > session,
+ *   main > dev > ioctl > leader > helper, cached, strawman > request > model > parse > session,
  *   loader > store > load, region, order > take > reclaim > recall > movable > victims,
  *   slots > walk > payload, protect, group > mailbox, smc, clock, worker
  */

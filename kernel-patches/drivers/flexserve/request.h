@@ -95,6 +95,12 @@ void flex_request_put(struct flex_request *request);
 void flex_requests_cancel_all(void);
 void flex_client_put(struct flex_client *client);
 
+/* helper.c */
+bool flex_busy_wait(const struct flex_request *request);
+void flex_busy_leave(void);
+void flex_helpers_start(struct flex_request *request);
+void flex_helpers_stop(struct flex_request *request);
+
 /* leader.c */
 int flex_leader_start(struct flex_client *client, struct flex_model *model,
 		      const struct flex_ioc_generate *ask, u64 submitted);

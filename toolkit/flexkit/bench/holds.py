@@ -40,6 +40,7 @@ INVARIANTS: tuple[Hold, ...] = (
             "system/test_memory.py",
             "system/test_movable.py",
             "system/test_order.py",
+            "system/test_conversations.py",
             "system/test_inference.py",
             "system/test_soak.py",
         ),

@@ -17,11 +17,14 @@
 #define LOOK (4u << 20) /* FAULT asks so often what has been given back: some dozen microseconds each */
 #define PEEK (256u << 10) /* and so often before its clock runs */
 
-/*
- * Free memory in bytes that anything may be made of, 0 when /proc/meminfo cannot be read. MemFree counts CMA's free
- * pages, which only movable ones may use: Linux begins to reclaim without regard to them.
- */
-static uint64_t memory_free(void)
+/* Bytes. MemFree counts both; Linux begins to reclaim without regard to the second. */
+struct memory_free {
+	uint64_t any; /* of which anything may be made */
+	uint64_t cma; /* of which only what can move */
+};
+
+/* Zeros when /proc/meminfo cannot be read. */
+static struct memory_free memory_free(void)
 {
 	char line[128];
 	unsigned long long all = 0, cma = 0;
@@ -32,7 +35,9 @@ static uint64_t memory_free(void)
 			sscanf(line, "CmaFree: %llu kB", &cma);
 	if (file)
 		fclose(file);
-	return (uint64_t)(all - (cma < all ? cma : all)) * 1024;
+	if (cma > all)
+		cma = all;
+	return (struct memory_free){ .any = (uint64_t)(all - cma) * 1024, .cma = (uint64_t)cma * 1024 };
 }
 
 static void *map_fresh(uint64_t bytes)
@@ -79,7 +84,7 @@ int flex_hold_worker(const struct flex_message *message, int pipe)
 	if (leave == UINT64_MAX)
 		return flex_answer_error(pipe, message->request, EINVAL, "HOLD: how much to leave is not said");
 	spare_me();
-	for (uint64_t free; (free = memory_free()) > leave + STEP;) {
+	for (uint64_t free; (free = memory_free().any) > leave + STEP;) {
 		uint64_t bytes = free - leave < LARGE ? (free - leave) / STEP * STEP : LARGE;
 
 		if (!take(bytes, free - leave > NEAR))
@@ -150,20 +155,21 @@ int flex_fault_worker(const struct flex_message *message, int pipe)
 	uint64_t bytes = flex_message_number(message, FLEX_TAG_SIZE, 0) / PAGE * PAGE;
 	uint64_t wanted = flex_message_number(message, FLEX_TAG_PAGES, 0);
 	uint64_t kind = flex_message_number(message, FLEX_TAG_KIND, 0);
-	uint64_t free_first, touched, back, begin, end;
+	uint64_t free_first, room, touched, back, begin, end;
 	uint64_t (*given)(void);
 	void *memory;
 
 	if (!bytes || kind >= GIVERS)
 		return flex_answer_error(pipe, message->request, EINVAL, "FAULT: no size, or an unknown kind");
 	given = givers[kind];
-	memory = map_fresh(bytes);
+	room = wanted ? memory_free().cma / PAGE * PAGE : 0; /* HOLD leaves all of it: it goes first, however much it is */
+	memory = map_fresh(bytes + room);
 	if (!memory)
 		return flex_answer_error(pipe, message->request, errno, NULL);
-	madvise(memory, bytes, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */
-	free_first = wanted ? touch_free(memory, bytes, given) : 0;
+	madvise(memory, bytes + room, MADV_NOHUGEPAGE); /* each page on its own, as most programs take them */
+	free_first = wanted ? touch_free(memory, bytes + room, given) : 0;
 	begin = flex_ticks();
-	touched = touch_until((uint8_t *)memory + free_first, bytes - free_first, wanted, given, &back);
+	touched = touch_until((uint8_t *)memory + free_first, bytes + room - free_first, wanted, given, &back);
 	end = flex_ticks();
 	flex_build(&builder, FLEX_MSG_RESULT, message->request);
 	flex_build_number(&builder, FLEX_TAG_SIZE, touched);

@@ -32,10 +32,10 @@
  *   STATS      -                                                -                      COUNTER* (u64 each, in the order of
  *                                                                                      FLEX_COUNTERS), INFO*
  *   HOLD       LEAVE (bytes)                                    HELD: SIZE             ends only by CANCEL
- *   FAULT      SIZE (bytes at the most), PAGES (to be given     -                      SIZE, TICKS, PAGES (that KIND
- *              back, from the first on; 0: all of SIZE,                                gave meanwhile)
- *              whence it comes), KIND (0: by secure memory,
- *              1: by page cache)
+ *   FAULT      SIZE (bytes at the most, CMA's that are free     -                      SIZE, TICKS, PAGES (that KIND
+ *              not counted), PAGES (to be given back, from the                         gave meanwhile)
+ *              first on; 0: all of SIZE, whence it comes), KIND
+ *              (0: by secure memory, 1: by page cache)
  *   DRILL      KIND (FLEX_DRILL_*)                              -                      -
  *   PANIC      -                                                -                      DATA (the record, 256 bytes)
  *   FRAGMENT   LEAVE (bytes)                                    HELD: SIZE             as HOLD; every second page of

@@ -166,15 +166,18 @@ static u64 flex_leader_opened(struct flex_request *request,
 
 /*
  * Between its turns the leader waits for a core. What the mode's threads need it
- * for is decryption: the rest of what they do takes next to none.
+ * for is decryption: the rest of what they do takes next to none. They are seen
+ * at it where the wait begins or where it ends.
  */
 static void flex_leader_count_wait(struct flex_request *request, u64 ticks)
 {
 	const struct flex_mode *mode = flex_leader_mode(request);
+	bool decrypts = mode->decrypts && mode->decrypts(request);
 	u64 since = flex_ticks() - request->clock.mark;
 
-	if (mode->decrypts && mode->decrypts(request) && since > ticks)
+	if ((decrypts || request->contended) && since > ticks)
 		flex_clock_yield(&request->clock, FLEX_PART_DECRYPT, since - ticks);
+	request->contended = decrypts;
 }
 
 static s64 flex_leader_turn(struct flex_call *call, u64 ticks)

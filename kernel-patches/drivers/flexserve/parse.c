@@ -72,8 +72,11 @@ int flex_model_parse(struct flex_model *model, struct flex_clock *clock, flex_ne
 	flex_clock_enter(clock, before);
 	if (error == FLEX_OK) {
 		model->max_context = call.result.a2;
-		if (model->mode == FLEX_MODE_FLEXSERVE)
+		if (model->mode == FLEX_MODE_FLEXSERVE) {
 			flex_order_read(&model->range, model->id);
+			/* It has the key: from now on claims open what they bring. */
+			WRITE_ONCE(model->range.decrypts, true);
+		}
 		return 0;
 	}
 	if (error == FLEX_E_MODEL)

@@ -46,6 +46,7 @@ struct flex_request {
 	bool generating;		/* helpers have something to help with */
 	bool loading;			/* but not just now */
 	bool ended;			/* the last event has been posted */
+	bool contended;			/* the mode's threads were decrypting after the last turn */
 	bool cancelled;
 	bool cancel_sent;
 	bool abandoned;			/* hung: nobody resumes its threads again */

@@ -119,7 +119,6 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
         _measure_baseline(session, spec, baseline, round_)
         if spec.page_cache:
             _measure_drop(session, spec, question, dropped, round_)
-            _measure_page_cache(session, spec, question, baseline, round_)
         with session.recorder.attempt("reclaim", demand, asked, partly, **where, subject="model made resident"):
             session.prepare(warm, question)
         with session.recorder.attempt("reclaim", demand, **where, subject="memory taken by a process"):
@@ -132,6 +131,8 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
             result = session.ask(question, warm)
             question.expected.check(result)
             put_generation(session.recorder, partly, round_, result, session.counter_hz)
+        if spec.page_cache:
+            _measure_page_cache(session, spec, question, baseline, round_)
 
     cells: dict[Key, tuple[Metric, ...]] = {
         demand: record.RECLAIM,

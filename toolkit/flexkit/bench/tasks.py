@@ -17,7 +17,7 @@ from flexkit.errors import FlexError
 from flexkit.report.schema import Key
 
 MB = 1_000_000
-FAULT_LIMIT = 3
+FAULT_LIMIT = 4
 """A process takes memory until as much as asked for has come out of secure pages, at most so many times that: what is
 free goes first, before the clock. If secure pages do not come by then, it was no reclaim."""
 POLL_SECONDS = 0.2

@@ -107,6 +107,16 @@ def _to_nowhere(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def forget_unwritten() -> None:
+    """After an error of standard output itself (a full disk): the program's end does not meet it once more."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _to_nowhere(sys.stdout)
+
+
 def write_raw(chunk: bytes) -> None:
     """Bytes of the board, as they are, at once on standard output. Raises NobodyReads, which nobody below takes for a
     lost board."""

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from flexkit import __version__
-from flexkit.cli.common import App, NobodyReads, Progress, noticing_nobody_reads
+from flexkit.cli.common import App, NobodyReads, Progress, forget_unwritten, noticing_nobody_reads
 from flexkit.errors import BadInput, FlexError, MissingTool
 from flexkit.events import Bus
 
@@ -107,6 +107,7 @@ def run(arguments: list[str]) -> int:
         if debug:
             raise
         if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            forget_unwritten()
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
             return _told(MissingTool(what, mend="flexkit doctor shows which folders are used, and what they lack"))
         fault = "this is a fault in flexkit; run it again as: flexkit --debug …"

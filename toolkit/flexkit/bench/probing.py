@@ -7,21 +7,19 @@ from flexkit.bench.pressure import pressed
 from flexkit.bench.probes import Figure, Probe
 from flexkit.bench.record import Metric
 from flexkit.bench.session import Session
-from flexkit.bench.suites import Variant
+from flexkit.bench.suites import IDLE
 from flexkit.bench.tasks import Job
 from flexkit.report.schema import Key
-
-_IDLE = Variant("normal-idle")
 
 
 def probe(session: Session, suite: str, spec: Probe, round_: int) -> Job:
     """One probe, once, with protection on."""
     cells = cells_of(session, suite, spec)
-    where = session.where(variant=_IDLE, round=round_, subject=told(spec))
+    where = session.where(variant=IDLE, round=round_, subject=told(spec))
 
     def action() -> None:
         with session.recorder.attempt("measure", *cells, **where):
-            session.prepare(_IDLE, None)
+            session.prepare(IDLE, None)
             with pressed(session, spec.pressure, spec.size_bytes or 0, spec.room_bytes):
                 spent = session.steps(spec.kind, spec.count, spec.batch)
             put(session, suite, spec, round_, spent)

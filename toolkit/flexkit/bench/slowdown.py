@@ -8,13 +8,11 @@ from flexkit.bench import record
 from flexkit.bench.board import BesideResult, Mode
 from flexkit.bench.pressure import ended_well
 from flexkit.bench.session import Question, Session, ms
-from flexkit.bench.suites import Slowdown, Variant
+from flexkit.bench.suites import IDLE, STOCK, Slowdown, Variant
 from flexkit.bench.tasks import Job, generation_cell
 from flexkit.errors import FlexError
 from flexkit.report.schema import Key
 
-_IDLE = Variant("normal-idle")
-_STOCK = Variant("stock")
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -28,7 +26,7 @@ class Alone:
 
 def alone_of(mode: Mode) -> Variant:
     """What runs beside nothing in the boot of a mode."""
-    return _STOCK if mode == "stock" else _IDLE
+    return STOCK if mode == "stock" else IDLE
 
 
 def alone_cell(session: Session, suite: str, spec: Slowdown, base: Variant) -> Key:

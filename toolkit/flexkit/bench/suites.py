@@ -50,6 +50,11 @@ class Variant:
     """Of Linux's memory while the request runs; what a warm model holds was there before."""
 
 
+IDLE = Variant("normal-idle")
+STOCK = Variant("stock")
+"""What runs beside nothing, in either flavour."""
+
+
 @dataclass(frozen=True)
 class Generation:
     """Prompts answered: time to first token with its parts, time per output token, end to end."""

@@ -11,7 +11,7 @@ from flexkit.bench.board import FaultResult, RunResult
 from flexkit.bench.pressure import DROP_PAGE_CACHE, ended_well, pressed, shell
 from flexkit.bench.record import Metric, put_generation
 from flexkit.bench.session import ModelFile, Question, Session, ms, share_left
-from flexkit.bench.suites import Reclaim, Variant
+from flexkit.bench.suites import IDLE, Reclaim, Variant
 from flexkit.boards.schema import PAGE
 from flexkit.errors import FlexError
 from flexkit.report.schema import Key
@@ -20,12 +20,8 @@ MB = 1_000_000
 FAULT_LIMIT = 4
 """A process takes memory until as much as asked for has come out of secure pages, at most so many times that: what is
 free goes first, before the clock. If secure pages do not come by then, it was no reclaim."""
-POLL_SECONDS = 0.2
 PRESSED_ROOM = 128 << 20
 """Left free beside a model's size where processes hold the rest: Linux's reserves, and a session's working memory."""
-
-_IDLE = Variant("normal-idle")
-_STOCK = Variant("stock")
 
 
 @dataclass(frozen=True)
@@ -147,9 +143,9 @@ def reclaim(session: Session, suite: str, spec: Reclaim, question: Question, rou
 
 def _measure_baseline(session: Session, spec: Reclaim, cell: Key, round_: int) -> None:
     """The same process with free memory and nothing secure: what it costs without anybody's recall."""
-    where = session.where(variant=_IDLE, round=round_, subject="the same from free memory")
+    where = session.where(variant=IDLE, round=round_, subject="the same from free memory")
     with session.recorder.attempt("reclaim", cell, **where):
-        session.prepare(_IDLE, None)
+        session.prepare(IDLE, None)
         fault = session.board.fault_in(spec.size_bytes, session.within(session.limits.program, "fault memory in"))
         _took_it_all(fault.bytes, spec.size_bytes)
         session.recorder.put(cell, record.RECLAIM_BASELINE, round_, ms(fault.ticks, session.counter_hz))
@@ -157,9 +153,9 @@ def _measure_baseline(session: Session, spec: Reclaim, cell: Key, round_: int) -
 
 def _measure_drop(session: Session, spec: Reclaim, question: Question, cell: Key, round_: int) -> None:
     """Page cache of the same size, given up when it is asked for."""
-    where = session.where(variant=_IDLE, round=round_, subject="page cache given up")
+    where = session.where(variant=IDLE, round=round_, subject="page cache given up")
     with session.recorder.attempt("reclaim", cell, **where):
-        session.prepare(_IDLE, None)
+        session.prepare(IDLE, None)
         path = session.remote(question.model, "flexserve")
         ticks = session.board.drop_cached(path, spec.size_bytes, session.within(session.limits.program, "drop a file"))
         session.recorder.put(cell, record.RECLAIM_DROP, round_, ms(ticks, session.counter_hz))
@@ -169,9 +165,9 @@ def _measure_page_cache(session: Session, spec: Reclaim, question: Question, cel
     """The same process where page cache has to give the memory up: the model's own file, read as often as a program
     would. What reclaim of secure memory is to be compared with."""
     board = session.board
-    where = session.where(variant=_IDLE, round=round_, subject="the same from page cache")
+    where = session.where(variant=IDLE, round=round_, subject="the same from page cache")
     with session.recorder.attempt("reclaim", cell, **where):
-        session.prepare(_IDLE, None)
+        session.prepare(IDLE, None)
         read = ("sh", "-c", 'cat "$0" > /dev/null', session.remote(question.model, "flexserve"))
         shell(session, DROP_PAGE_CACHE, "drop the page cache")
         # Other memory first: whoever takes it last would take the page cache too.
